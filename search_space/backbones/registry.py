@@ -1,0 +1,191 @@
+"""The register of backbones, and networks from their names and arguments."""
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from ..errors import InputError, unknown
+
+KEY = "search_space.backbone"
+FROM_DATA = ("classes", "in_channels")
+WANTED: Mapping[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+}
+
+Factory = Callable[..., nn.Module]
+
+_BACKBONES: dict[str, Factory] = {}
+
+
+def register_backbone(name: str) -> Callable[[Factory], Factory]:
+    """Decorator that makes a backbone searchable under a name.
+
+    The function takes keyword arguments: `classes`, `in_channels`, and those with defaults
+    that the config may set, whose values are checked against their annotation. It returns a
+    network that has a method `stages() -> tuple[Stage, ...]`, and raises InputError with the
+    argument's name as key.
+
+    Raises:
+        ValueError: the name is taken by another function, or the arguments are others.
+    """
+
+    def register(factory: Factory) -> Factory:
+        parameters = inspect.signature(factory).parameters
+        lacking = [n for n in FROM_DATA if n not in parameters]
+        bare = [n for n, p in parameters.items() if n not in FROM_DATA and p.default is p.empty]
+        if lacking or bare:
+            raise ValueError(
+                f"backbone {name!r} needs the arguments {', '.join(FROM_DATA)}, and a default "
+                f"for each other: {', '.join(lacking + bare)}"
+            )
+        taken = _BACKBONES.get(name)
+        if taken is not None and taken.__qualname__ != factory.__qualname__:
+            raise ValueError(
+                f"backbone {name!r} is already {taken.__module__}.{taken.__qualname__}"
+            )
+        _BACKBONES[name] = factory
+        return factory
+
+    return register
+
+
+def backbones() -> Mapping[str, Factory]:
+    """All registered backbones by name."""
+    return dict(sorted(_BACKBONES.items()))
+
+
+def default_arguments(name: str) -> dict[str, Any]:
+    """What the config may set for a registered backbone, with the defaults; {} for a factory.
+
+    Raises:
+        InputError: there is no such backbone; the message names the nearest.
+    """
+    if ":" in name:
+        return {}
+    if name not in _BACKBONES:
+        raise unknown("backbone", name, _BACKBONES).inside(key=f"{KEY}.name")
+    parameters = inspect.signature(_BACKBONES[name]).parameters.values()
+    return {p.name: p.default for p in parameters if p.name not in FROM_DATA}
+
+
+def construct(
+    name: str, arguments: Mapping[str, Any], *, classes: int, in_channels: int
+) -> nn.Module:
+    """The plain network of a registered backbone, or of a factory `package.module:function`.
+
+    A factory gets `classes` and `in_channels` if it has arguments of these names.
+
+    Raises:
+        InputError: there is no such network, or the arguments do not fit it; with the key.
+    """
+    if ":" in name:
+        return _from_factory(name, arguments, {"classes": classes, "in_channels": in_channels})
+    known = default_arguments(name)
+    factory = _BACKBONES[name]
+    annotations = inspect.signature(factory, eval_str=True).parameters
+    for argument, value in arguments.items():
+        _check_argument(name, argument, value, known, annotations)
+    try:
+        return factory(classes=classes, in_channels=in_channels, **arguments)
+    except InputError as error:
+        raise error.inside(key=KEY) from error
+    except (RuntimeError, MemoryError, OverflowError) as error:  # weights too large for memory
+        raise InputError(f"{name} cannot be made with {arguments}: {error}", key=KEY) from error
+
+
+def _check_argument(
+    name: str,
+    argument: str,
+    value: Any,
+    known: Mapping[str, Any],
+    annotations: Mapping[str, inspect.Parameter],
+) -> None:
+    key = f"{KEY}.{argument}"
+    if argument in FROM_DATA:
+        raise InputError(f"'{argument}' comes from the data. Leave it out.", key=key)
+    if argument not in known:
+        raise unknown(f"option of {name}", argument, known).inside(key=key)
+    wanted = annotations[argument].annotation
+    # A whole number is a number; truth values are neither, though Python counts with them.
+    accepted = (int, float) if wanted is float else (wanted,)
+    if wanted in WANTED and type(value) not in accepted:
+        raise InputError(f"must be {WANTED[wanted]}, not {value!r}.", key=key)
+
+
+def _from_factory(
+    name: str, arguments: Mapping[str, Any], from_data: Mapping[str, int]
+) -> nn.Module:
+    factory = _import(name)
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # written in C: it says itself what it does not take
+        offered: dict[str, int] = {}
+    else:
+        offered = {n: v for n, v in from_data.items() if n in signature.parameters}
+        _check_call(name, signature, {**offered, **arguments})
+    try:
+        network = factory(**{**offered, **arguments})
+    except Exception as error:
+        raise InputError(
+            f"'{name}' raised {type(error).__name__}: {error}", key=f"{KEY}.factory"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"'{name}' must return a torch.nn.Module, not a {type(network).__name__}.",
+            key=f"{KEY}.factory",
+        )
+    return network
+
+
+def _check_call(name: str, signature: inspect.Signature, arguments: Mapping[str, Any]) -> None:
+    parameters = signature.parameters.values()
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    names = [p.name for p in named]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        for argument in arguments:
+            if argument not in names:
+                key = f"{KEY}.arguments.{argument}"
+                raise unknown(f"argument of '{name}'", argument, names).inside(key=key)
+    missing = [p.name for p in named if p.default is p.empty and p.name not in arguments]
+    if missing:
+        raise InputError(
+            f"'{name}' needs {', '.join(missing)}. Give it under 'arguments'.",
+            key=f"{KEY}.arguments",
+        )
+
+
+def _import(name: str) -> Factory:
+    """The function `package.module:function`, found from the working directory too.
+
+    Raises:
+        InputError: the module cannot be imported or lacks the function.
+    """
+    module_name, _, function = name.partition(":")
+    if not module_name or not function:
+        raise InputError(
+            f"cannot read '{name}'. Write 'package.module:function'.", key=f"{KEY}.factory"
+        )
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        importlib.invalidate_caches()
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise InputError(
+            f"cannot import '{module_name}' of '{name}': {type(error).__name__}: {error}. It must "
+            "be installed or lie in the working directory.",
+            key=f"{KEY}.factory",
+        ) from error
+    factory = getattr(module, function, None)
+    if not callable(factory):
+        public = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
+        raise unknown(f"function of '{module_name}'", function, public).inside(key=f"{KEY}.factory")
+    return factory

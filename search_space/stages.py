@@ -1,0 +1,182 @@
+"""Where blocks may stand in a network: its stages, their units, and how a block enters one."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any, Literal, get_args
+
+from torch import nn
+
+from .errors import InputError
+
+Mode = Literal["at", "before", "after"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """How a block enters a unit: in an empty slot, or before or after a submodule.
+
+    `path` is relative to the unit; "" is the unit itself.
+    """
+
+    mode: Mode
+    path: str
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit of a stage by its module path, with an insertion per placement."""
+
+    path: str
+    insertions: tuple[tuple[str, Insertion], ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    units: tuple[Unit, ...]
+
+
+def join(unit: str, relative: str) -> str:
+    """The path of a submodule from the paths of its unit and of it within the unit."""
+    return f"{unit}.{relative}" if relative else unit
+
+
+def parse_stages(network: nn.Module, description: Any, *, key: str) -> tuple[Stage, ...]:
+    """Reads stages as a config gives them, on the network that they describe.
+
+    `description` maps each stage to `{units: [glob, ...], sites: {placement: {mode: path}}}`.
+    A `*` in a glob stands for one part of a dotted path; units come in the network's order.
+    A unit that lacks a site's submodule is without that site.
+
+    Raises:
+        InputError: the description has another form or names what the network lacks; with
+            its place under `key`.
+    """
+    if not isinstance(description, Mapping) or not description:
+        raise InputError("stages are a mapping of stage name to units and sites.", key=key)
+    modules = dict(network.named_modules(remove_duplicate=False))
+    stages = tuple(
+        _parse_stage(str(name), entry, modules, f"{key}.{name}")
+        for name, entry in description.items()
+    )
+    _refuse_shared_units(stages, key)
+    return stages
+
+
+def _parse_stage(name: str, entry: Any, modules: Mapping[str, nn.Module], key: str) -> Stage:
+    if not isinstance(entry, Mapping) or set(entry) != {"units", "sites"}:
+        raise InputError(
+            "a stage has the keys 'units' (module paths) and 'sites' (insertions by placement).",
+            key=key,
+        )
+    paths = _expand(entry["units"], modules, f"{key}.units")
+    sites = _parse_sites(entry["sites"], f"{key}.sites")
+    for placement, insertion in sites.items():
+        _check_site(placement, insertion, paths, modules, f"{key}.sites.{placement}")
+    units = (
+        Unit(path, tuple((p, i) for p, i in sorted(sites.items()) if join(path, i.path) in modules))
+        for path in paths
+    )
+    return Stage(name, tuple(units))
+
+
+def _expand(globs: Any, modules: Mapping[str, nn.Module], key: str) -> list[str]:
+    """The module paths that match any of the globs, in the network's order."""
+    if not isinstance(globs, Sequence) or isinstance(globs, str) or not globs:
+        raise InputError('units are a list of module paths, such as ["layer1.*"].', key=key)
+    found: set[str] = set()
+    for i, glob in enumerate(globs):
+        matching = {path for path in modules if path and _matches(path, str(glob))}
+        if not matching:
+            raise InputError(
+                f"the network has no module '{glob}'. {_nearest(str(glob), modules)}",
+                key=f"{key}[{i}]",
+            )
+        found |= matching
+    return [path for path in modules if path in found]
+
+
+def _matches(path: str, glob: str) -> bool:
+    parts, patterns = path.split("."), glob.split(".")
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+
+
+def _parse_sites(entry: Any, key: str) -> dict[str, Insertion]:
+    if not isinstance(entry, Mapping) or not entry:
+        raise InputError("sites are a mapping such as {residual: {after: bn2}}.", key=key)
+    return {str(name): _parse_insertion(str(name), site, key) for name, site in entry.items()}
+
+
+def _parse_insertion(placement: str, site: Any, key: str) -> Insertion:
+    if not re.fullmatch("[a-z_]+", placement):
+        raise InputError(f"the placement '{placement}' may have a-z and '_' only.", key=key)
+    key = f"{key}.{placement}"
+    if not isinstance(site, Mapping) or len(site) != 1 or next(iter(site)) not in MODES:
+        raise InputError(
+            "a site is {at: path}, {before: path} or {after: path}; "
+            'the path is relative to the unit, "" is the unit itself.',
+            key=key,
+        )
+    [(mode, path)] = site.items()
+    if isinstance(path, bool) or not isinstance(path, str | int):
+        raise InputError(f"the path {path!r} is not a text. Put it in quotes.", key=key)
+    return Insertion(mode, str(path))
+
+
+def _check_site(
+    placement: str,
+    insertion: Insertion,
+    units: Sequence[str],
+    modules: Mapping[str, nn.Module],
+    key: str,
+) -> None:
+    """Refuses a site that no unit of the stage has, and a full slot."""
+    having = [path for path in units if join(path, insertion.path) in modules]
+    if not having:
+        inside = [
+            path.removeprefix(f"{unit}.")
+            for unit in units
+            for path in modules
+            if path.startswith(f"{unit}.")
+        ]
+        raise InputError(
+            f"no unit of the stage has a module '{insertion.path}'. "
+            f"{_nearest(insertion.path, inside)}",
+            key=key,
+        )
+    for path in having:
+        module = modules[join(path, insertion.path)]
+        if insertion.mode == "at" and not isinstance(module, nn.Identity):
+            raise InputError(
+                f"'{join(path, insertion.path)}' is a {type(module).__name__}, not an empty "
+                "slot (nn.Identity). Write 'before' or 'after'.",
+                key=key,
+            )
+
+
+def _refuse_shared_units(stages: Sequence[Stage], key: str) -> None:
+    owner: dict[str, str] = {}
+    for stage in stages:
+        for unit in stage.units:
+            if unit.path in owner:
+                raise InputError(
+                    f"the unit '{unit.path}' belongs to the stage '{owner[unit.path]}' already. "
+                    "Give each unit to one stage.",
+                    key=f"{key}.{stage.name}.units",
+                )
+            owner[unit.path] = stage.name
+
+
+def _nearest(path: str, paths: Iterable[str]) -> str:
+    known = [known for known in dict.fromkeys(paths) if known]
+    near = get_close_matches(path, known, n=1)
+    if near:
+        return f"Did you mean '{near[0]}'?"
+    if not known:
+        return "It has no submodules."
+    top = [known for known in known if "." not in known]
+    return f"It has {', '.join(top)}."

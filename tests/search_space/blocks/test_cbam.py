@@ -1,0 +1,49 @@
+import torch
+import torch.nn.functional as F
+from torch.testing import assert_close
+
+from attnas.search_space import block
+from attnas.search_space.blocks.cbam import Cbam
+
+
+def equation(cbam, x, scale=1):
+    def shared(pooled):
+        return torch.relu(pooled @ cbam.reduce.weight.T) @ cbam.expand.weight.T
+
+    highest = x.flatten(2).max(2).values
+    u = x * scale * (shared(x.mean((2, 3))) + shared(highest)).sigmoid()[:, :, None, None]
+    maps = torch.stack((u.mean(1), u.max(1).values), 1)
+    scores = F.conv2d(F.pad(maps, (3, 3, 3, 3)), cbam.conv.weight)
+    norm = cbam.norm
+    scores = (scores - norm.running_mean) / (norm.running_var + 1e-5).sqrt()
+    return u * scale * (scores * norm.weight + norm.bias).sigmoid()
+
+
+def test_cbam_matches_the_equation(randomise, x):
+    cbam = randomise(Cbam(64, ratio=16))
+    assert_close(cbam(x), equation(cbam, x))
+
+
+def test_cbam_matches_the_equation_in_channels_last_order(randomise, x):
+    cbam = randomise(Cbam(64, ratio=16))
+    assert_close(cbam(x.to(memory_format=torch.channels_last)), equation(cbam, x))
+
+
+def test_cbam_with_an_identity_start_doubles_both_gates_once_trained(randomise, x):
+    cbam = randomise(Cbam(64, ratio=16, identity_start=True))
+    assert_close(cbam(x), equation(cbam, x, scale=2))
+
+
+def test_cbam_has_the_parameters_of_the_literature():
+    assert block("cbam").params(64, 8, 8, 16) == 2 * 64 * 4 + 2 * 49 + 2 == 612
+
+
+def test_cbam_is_legal_wherever_it_trains_on_a_batch_of_one():
+    assert not block("cbam").legal(64, 1, 1, 16)
+    assert block("cbam").legal(64, 1, 2, 16)
+
+
+def test_cbam_agrees_with_timm(timm_layer, randomise, copy_weights, x):
+    cbam = randomise(Cbam(64, ratio=16))
+    reference = copy_weights(cbam, timm_layer("cbam", "CbamModule")(64, rd_channels=4))
+    assert_close(cbam(x), reference(x))

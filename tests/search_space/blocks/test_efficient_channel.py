@@ -1,0 +1,56 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from attnas.search_space import block
+from attnas.search_space.blocks.efficient_channel import EfficientChannelAttention, kernel_size
+
+
+@pytest.mark.parametrize("channels", [16, 64, 256, 2048])  # kernels of 3, 3, 5 and 7
+def test_eca_matches_the_equation(randomise, generator, channels):
+    eca = randomise(EfficientChannelAttention(channels))
+    x = torch.randn(2, channels, 5, 3, generator=generator, dtype=torch.float64)
+    kernel = eca.conv.weight.flatten().tolist()
+    reach = len(kernel) // 2
+    means = x.mean((2, 3))
+    logits = torch.zeros_like(means)
+    for channel in range(channels):
+        for offset, weight in enumerate(kernel):
+            neighbour = channel + offset - reach
+            if 0 <= neighbour < channels:
+                logits[:, channel] += weight * means[:, neighbour]
+    assert_close(eca(x), x * logits.sigmoid()[:, :, None, None])
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel"),
+    [(1, 3), (8, 3), (127, 3), (128, 5), (512, 5), (2047, 5), (2048, 7), (4096, 7)],
+)
+def test_the_kernel_grows_at_128_and_2048_channels(channels, kernel):
+    assert kernel_size(channels) == kernel
+    assert block("eca").params(channels, 8, 8, None) == kernel
+
+
+@settings(deadline=None)
+@given(st.integers(1, 1 << 20))
+def test_the_kernel_size_is_that_of_the_written_rule(channels):
+    t = int((math.log2(channels) + 1) / 2)
+    assert kernel_size(channels) == max(3, t if t % 2 else t + 1)
+
+
+def test_eca_with_an_identity_start_is_the_doubled_gate_once_trained(randomise, x):
+    eca = randomise(EfficientChannelAttention(64, identity_start=True))
+    plain = EfficientChannelAttention(64).double()
+    plain.load_state_dict(eca.state_dict())
+    assert_close(eca(x), 2 * plain(x))
+
+
+def test_eca_agrees_with_timm(timm_layer, randomise, copy_weights, generator):
+    eca = randomise(EfficientChannelAttention(128))
+    reference = copy_weights(eca, timm_layer("eca", "EcaModule")(128))
+    x = torch.randn(2, 128, 5, 3, generator=generator, dtype=torch.float64)
+    assert_close(eca(x), reference(x))

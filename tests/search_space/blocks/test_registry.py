@@ -1,0 +1,159 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from attnas.search_space import Block, InputError, block, blocks, hidden_width, register_block
+from attnas.search_space.blocks import registry
+
+
+class Halve(nn.Module):
+    def __init__(self, channels, *, identity_start=False):
+        super().__init__()
+
+    def forward(self, x):
+        return x / 2
+
+    @staticmethod
+    def params(channels, height, width, ratio):
+        return 0
+
+
+class Picky(Halve):
+    def __init__(self, channels, ratio, *, identity_start=False):
+        super().__init__(channels)
+        self.arguments = channels, ratio, identity_start
+
+    start_parameters = 2
+
+    @staticmethod
+    def params(channels, height, width, ratio):
+        return channels * height * width + ratio
+
+    @staticmethod
+    def widths(channels, ratio):
+        return channels // ratio, channels % ratio
+
+    @staticmethod
+    def legal(channels, height, width, ratio):
+        return channels % ratio == 0 and height == width
+
+
+@pytest.fixture
+def _own_register(monkeypatch):
+    """What a test registers is gone after it."""
+    monkeypatch.setattr(registry, "_BLOCKS", dict(registry._BLOCKS))
+
+
+def test_the_blocks_are_those_of_the_folder():
+    names = ["cbam", "coord", "cse", "eca", "ese", "gc", "scse", "se", "simam", "sse"]
+    assert list(blocks()) == names
+    assert all(found.name == name for name, found in blocks().items())
+
+
+def test_no_attention_is_not_a_block():
+    assert "none" not in blocks()
+
+
+def test_every_block_but_cse_is_a_function_of_its_own():
+    assert {name: b.function for name, b in blocks().items() if b.function != name} == {"cse": "se"}
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(InputError) as error:
+        block("cbma")
+    assert str(error.value) == (
+        "unknown block 'cbma'. Did you mean 'cbam'? `attnas blocks` lists all."
+    )
+
+
+def test_a_name_near_to_none_is_answered_with_all():
+    with pytest.raises(InputError) as error:
+        block("transformer_xl")
+    assert str(error.value) == (
+        "unknown block 'transformer_xl'. Known: cbam, coord, cse, eca, ese, gc, scse, se, simam, "
+        "sse. `attnas blocks` lists all."
+    )
+
+
+@pytest.mark.usefixtures("_own_register")
+def test_a_registered_block_is_found_under_its_name():
+    assert register_block("halve", kind="mixer")(Halve) is Halve
+    assert block("halve") == Block("halve", "mixer", (), Halve, "halve")
+    assert list(blocks()) == sorted(blocks())
+
+
+@pytest.mark.usefixtures("_own_register")
+def test_a_name_registered_twice_is_an_error():
+    with pytest.raises(ValueError, match="block") as error:
+        register_block("se")(Halve)
+    assert str(error.value) == (
+        "block 'se' is already attnas.search_space.blocks.squeeze_excite.SqueezeExcite; "
+        f"register {__name__}.Halve under another name"
+    )
+    assert block("se").module is not Halve
+
+
+@pytest.mark.usefixtures("_own_register")
+def test_a_class_of_the_same_name_in_another_module_is_another_class():
+    foreign = type("SqueezeExcite", (Halve,), {"__module__": "elsewhere"})
+    with pytest.raises(ValueError, match="register elsewhere"):
+        register_block("se")(foreign)
+
+
+@pytest.mark.usefixtures("_own_register")
+def test_a_reloaded_class_replaces_itself():
+    again = type("Halve", (Halve,), {"__module__": __name__})
+    register_block("halve")(Halve)
+    register_block("halve")(again)
+    assert block("halve").module is again
+
+
+@pytest.mark.usefixtures("_own_register")
+def test_a_class_that_cannot_count_its_parameters_is_an_error():
+    with pytest.raises(ValueError, match="bare") as error:
+        register_block("bare")(nn.Identity)
+    assert str(error.value) == (
+        "block 'bare': torch.nn.modules.linear.Identity needs a static method `params`"
+    )
+    assert "bare" not in blocks()
+
+
+@pytest.mark.usefixtures("_own_register")
+def test_what_a_class_declares_goes_before_the_defaults():
+    register_block("picky", ratios=(8, 3), function="se")(Picky)
+    picky = block("picky")
+    assert (picky.ratios, picky.function, picky.kind) == ((3, 8), "se", "gate")
+    assert picky.widths(20, 3) == (6, 2)
+    assert [picky.legal(c, 4, w, 3) for c, w in ((21, 4), (20, 4), (21, 5))] == [True, False, False]
+    assert picky.params(20, 4, 5, 3) == 403
+    assert picky.params(20, 4, 5, 3, identity_start=True) == 405
+    assert picky.make(20, 3, identity_start=True).arguments == (20, 3, True)
+
+
+@pytest.mark.usefixtures("_own_register")
+def test_a_class_that_declares_only_its_parameters_gets_the_defaults():
+    register_block("halve")(Halve)
+    halve = block("halve")
+    assert halve.widths(64, None) == ()
+    assert halve.widths(64, 8) == (8,)
+    assert halve.legal(1, 1, 1, None) is True
+    assert halve.params(64, 8, 8, None, identity_start=True) == 0
+    assert halve.make(64, None, identity_start=False)(torch.ones(1)).item() == 0.5
+
+
+@pytest.mark.parametrize(
+    ("channels", "ratio", "width"),
+    [(64, 2, 32), (64, 16, 4), (64, 32, 4), (16, 2, 8), (16, 8, 4), (24, 16, 4), (88, 16, 6)],
+)
+def test_the_hidden_width_rounds_half_up_and_is_at_least_4(channels, ratio, width):
+    assert hidden_width(channels, ratio) == width
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10_000), st.integers(1, 64))
+def test_the_hidden_width_is_the_nearest_to_the_quotient(channels, ratio):
+    width = hidden_width(channels, ratio)
+    rest = channels - width * ratio
+    assert -ratio <= 2 * rest < ratio or (width == 4 and rest < 0)

@@ -1,0 +1,80 @@
+import pytest
+import torch
+from torch import nn
+
+from attnas.search_space.insertion import insert
+
+
+class Add(nn.Module):
+    def __init__(self, amount):
+        super().__init__()
+        self.amount = nn.Parameter(torch.tensor(float(amount)))
+
+    def forward(self, x, scale=1):
+        return scale * x + self.amount
+
+
+class Double(Add):
+    def __init__(self):
+        super().__init__(0)
+
+    def forward(self, x):
+        return 2 * x
+
+
+def network():
+    return nn.Sequential(Add(1), nn.Sequential(Add(10), nn.Identity()))
+
+
+@pytest.mark.parametrize(
+    ("mode", "path", "expected"),  # plain: x + 11
+    [
+        ("before", "0", 17),
+        ("after", "0", 18),
+        ("before", "1", 18),
+        ("after", "1", 28),
+        ("before", "1.0", 18),
+        ("after", "1.0", 28),
+        ("at", "1.1", 28),
+    ],
+)
+def test_a_block_stands_at_before_or_after_its_module(mode, path, expected):
+    made = network()
+    assert made(torch.tensor(3.0)) == 14
+    insert(made, [(mode, path, Double())])
+    assert made(torch.tensor(3.0)) == expected
+
+
+def test_paths_are_those_before_the_call_though_one_lies_inside_another():
+    made = network()
+    insert(
+        made, [("after", "1", Double()), ("after", "1.0", Double()), ("before", "1.0", Double())]
+    )
+    assert made(torch.tensor(3.0)) == 2 * (2 * (2 * (3 + 1) + 10))
+
+
+def test_names_tell_the_module_and_the_block():
+    made = network()
+    insert(made, [("after", "0", Add(0)), ("before", "1.0", Add(0)), ("at", "1.1", Add(0))])
+    assert list(made.state_dict()) == [
+        "0.module.amount",
+        "0.block.amount",
+        "1.0.block.amount",
+        "1.0.module.amount",
+        "1.1.amount",
+    ]
+
+
+def test_further_arguments_reach_the_module():
+    made = network()
+    insert(made, [("after", "0", Double()), ("before", "1.0", Double())])
+    assert made[0](torch.tensor(3.0), scale=4) == 2 * (4 * 3 + 1)
+    assert made[1][0](torch.tensor(3.0), 4) == 4 * 6 + 10
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_block_comes_in_the_mode_of_what_it_joins(training):
+    made, block = network().train(training), Double()
+    insert(made, [("after", "1.0", block)])
+    assert block.training is training
+    assert made[1][0].training is training

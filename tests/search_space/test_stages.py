@@ -1,0 +1,156 @@
+import pytest
+from torch import nn
+
+from attnas.search_space import InputError, Insertion, Stage, Unit
+from attnas.search_space.stages import parse_stages
+
+
+def unit(**others):
+    return nn.ModuleDict({"conv": nn.Conv2d(2, 2, 1), "slot": nn.Identity(), **others})
+
+
+@pytest.fixture
+def network():
+    return nn.ModuleDict(
+        {
+            "stem": nn.Conv2d(1, 2, 1),
+            "layer1": nn.Sequential(unit(down=nn.Conv2d(2, 2, 1)), unit()),
+            "layer2": nn.Sequential(*(unit() for _ in range(11))),
+        }
+    )
+
+
+def parsed(network, description):
+    return parse_stages(network, description, key="stages")
+
+
+def message(network, description):
+    with pytest.raises(InputError) as caught:
+        parsed(network, description)
+    return str(caught.value)
+
+
+def stage(units=("layer1.*",), **sites):
+    return {"units": list(units), "sites": sites or {"residual": {"after": "conv"}}}
+
+
+def test_a_description_becomes_stages_of_units_with_their_insertions(network):
+    found = parsed(
+        network,
+        {
+            "early": stage(
+                residual={"after": "conv"}, identity={"after": "down"}, pre={"at": "slot"}
+            ),
+            "late": stage(["layer2.10"], post={"after": ""}),
+        },
+    )
+    slot, conv, down = (
+        Insertion("at", "slot"),
+        Insertion("after", "conv"),
+        Insertion("after", "down"),
+    )
+    assert found == (
+        Stage(
+            "early",
+            (
+                Unit("layer1.0", (("identity", down), ("pre", slot), ("residual", conv))),
+                Unit("layer1.1", (("pre", slot), ("residual", conv))),
+            ),
+        ),
+        Stage("late", (Unit("layer2.10", (("post", Insertion("after", "")),)),)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("globs", "expected"),
+    [
+        (["layer2.*"], [f"layer2.{i}" for i in range(11)]),
+        (["layer2.1*", "layer2.[01]"], ["layer2.0", "layer2.1", "layer2.10"]),
+        (["layer2.1", "layer1.*"], ["layer1.0", "layer1.1", "layer2.1"]),
+        (["layer?.1"], ["layer1.1", "layer2.1"]),
+    ],
+)
+def test_globs_give_units_in_the_networks_order_each_once(network, globs, expected):
+    [found] = parsed(network, {"one": stage(globs)})
+    assert [unit.path for unit in found.units] == expected
+
+
+def test_a_path_that_is_a_number_may_stand_without_quotes():
+    network = nn.Sequential(nn.Sequential(nn.Conv2d(1, 1, 1)))
+    [found] = parsed(network, {"one": {"units": [0], "sites": {"post": {"after": 0}}}})
+    assert found.units == (Unit("0", (("post", Insertion("after", "0")),)),)
+
+
+FORM = "a stage has the keys 'units' (module paths) and 'sites' (insertions by placement)."
+SITE = (
+    "a site is {at: path}, {before: path} or {after: path}; "
+    'the path is relative to the unit, "" is the unit itself.'
+)
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        (None, "stages: stages are a mapping of stage name to units and sites."),
+        ([], "stages: stages are a mapping of stage name to units and sites."),
+        ({"one": ["layer1.*"]}, f"stages.one: {FORM}"),
+        ({"one": {"units": ["layer1.*"]}}, f"stages.one: {FORM}"),
+        (
+            {"one": stage() | {"units": "layer1.*"}},
+            'stages.one.units: units are a list of module paths, such as ["layer1.*"].',
+        ),
+        (
+            {"one": stage() | {"sites": ["residual"]}},
+            "stages.one.sites: sites are a mapping such as {residual: {after: bn2}}.",
+        ),
+        (
+            {"one": stage(["stem", "layr1.*"])},
+            "stages.one.units[1]: the network has no module 'layr1.*'. Did you mean 'layer1.1'?",
+        ),
+        (
+            {"one": stage(["blocks"])},
+            "stages.one.units[0]: the network has no module 'blocks'. It has stem, layer1, layer2.",
+        ),
+        (
+            {"one": stage(residual={"after": "cnov"})},
+            "stages.one.sites.residual: no unit of the stage has a module 'cnov'. "
+            "Did you mean 'conv'?",
+        ),
+        (
+            {"one": stage(["layer1.1"], identity={"after": "projection"})},
+            "stages.one.sites.identity: no unit of the stage has a module 'projection'. "
+            "It has conv, slot.",
+        ),
+        (
+            {"one": stage(["stem"])},
+            "stages.one.sites.residual: no unit of the stage has a module 'conv'. "
+            "It has no submodules.",
+        ),
+        (
+            {"one": stage(residual={"at": "conv"})},
+            "stages.one.sites.residual: 'layer1.0.conv' is a Conv2d, not an empty slot "
+            "(nn.Identity). Write 'before' or 'after'.",
+        ),
+        ({"one": stage(residual="conv")}, f"stages.one.sites.residual: {SITE}"),
+        ({"one": stage(residual={"behind": "conv"})}, f"stages.one.sites.residual: {SITE}"),
+        (
+            {"one": stage(residual={"at": "slot", "after": "conv"})},
+            f"stages.one.sites.residual: {SITE}",
+        ),
+        (
+            {"one": stage(residual={"after": None})},
+            "stages.one.sites.residual: the path None is not a text. Put it in quotes.",
+        ),
+        (
+            {"one": stage(**{"Residual 2": {"after": "conv"}})},
+            "stages.one.sites: the placement 'Residual 2' may have a-z and '_' only.",
+        ),
+        (
+            {"one": stage(), "two": stage(["layer1.1"])},
+            "stages.two.units: the unit 'layer1.1' belongs to the stage 'one' already. "
+            "Give each unit to one stage.",
+        ),
+    ],
+)
+def test_a_description_that_does_not_fit_is_refused(network, description, expected):
+    assert message(network, description) == expected
