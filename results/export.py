@@ -1,0 +1,262 @@
+"""Exported architectures: a file from which anyone builds the network again."""
+
+import json
+import math
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from attnas.search_space import Architecture, AttnasError, Backbone, InputError, block
+
+from .folder import to_json, to_yaml, write
+from .trial import Trial
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .run import Run
+
+VERSION = 1
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def export(run: "Run", trial: Trial | int | None = None) -> dict[str, Any]:
+    """What an export says of a trial: by default the run's best feasible one.
+
+    Plain types: `version`, `backbone`, `choices` by stage, `identity_start`, `widths` (the
+    blocks' realised widths by stage, for information), `metrics` (value, 95 % interval),
+    `constraints`, `violations`, `device`, `data`, `recipe`, `provenance`.
+
+    Raises:
+        InputError: the run has no trial of that number.
+        AttnasError: no trial is feasible.
+    """
+    chosen = run.best() if trial is None else _numbered(run, trial)
+    architecture = chosen.architecture
+    return {
+        "version": VERSION,
+        **_described(architecture),
+        "widths": _widths(architecture),
+        "metrics": {
+            name: {"value": _plain(value), **_interval(chosen, name)}
+            for name, value in chosen.metrics.items()
+            if math.isfinite(value)
+        },
+        "constraints": dict(run.facts["constraints"]),
+        "violations": {name: _plain(excess) for name, excess in chosen.violations.items()},
+        "device": run.facts.get("device"),
+        "data": run.facts.get("data"),
+        "recipe": run.facts.get("recipe"),
+        "provenance": {
+            "run": run.name,
+            "trial": chosen.number,
+            "state": chosen.state,
+            "epochs": chosen.epochs,
+            "strategy": run.facts.get("strategy"),
+            "seed": run.facts.get("seed"),
+            "trained": chosen.started or None,
+            "exported": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {name: _version(name) for name in ("attnas", "torch")},
+        },
+    }
+
+
+def write_export(run: "Run", trial: Trial | int | None, path: str | Path) -> dict[str, Any]:
+    """Writes `export(run, trial)` as YAML or JSON, by the suffix, and returns it.
+
+    The file is whole or not there, whatever happens.
+
+    Raises:
+        InputError: the suffix is another; and as `export`.
+        AttnasError: the file cannot be written; and as `export`.
+    """
+    path = Path(path)
+    if path.suffix not in _SUFFIXES:
+        raise InputError(f"the suffix says the format: {', '.join(_SUFFIXES)}.", file=str(path))
+    content = export(run, trial)
+    write(path, to_json(content) if path.suffix == ".json" else to_yaml(content))
+    return content
+
+
+def load_export(path: str | Path) -> tuple[Architecture, dict[str, Any]]:
+    """The architecture in an exported file, and the file's whole content.
+
+    Raises:
+        InputError: the file cannot be read or is no export of a known version, a key is
+            missing or wrong; the message names file and key.
+    """
+    content = _read(Path(path))
+    if "version" not in content:
+        raise InputError(
+            "is missing: this is no exported architecture.", key="version", file=str(path)
+        )
+    if content["version"] != VERSION:
+        raise InputError(
+            f"the version {content['version']!r} is unknown, this attnas reads {VERSION}. "
+            "Use the attnas that wrote it.",
+            key="version",
+            file=str(path),
+        )
+    for key, kind in (("backbone", dict), ("choices", dict), ("identity_start", bool)):
+        if key not in content:
+            raise InputError("is missing.", key=key, file=str(path))
+        if not isinstance(content[key], kind):
+            meant = "a mapping" if kind is dict else "true or false"
+            raise InputError(f"must be {meant}, not {content[key]!r}.", key=key, file=str(path))
+    try:
+        backbone = Backbone.from_dict(content["backbone"])
+    except InputError as error:
+        raise error.inside(file=str(path)) from error
+    try:
+        architecture = Architecture.from_texts(
+            backbone, content["choices"], content["identity_start"]
+        )
+    except InputError as error:
+        raise error.inside(key="choices", file=str(path)) from error
+    return architecture, content
+
+
+def export_python(architecture: Architecture) -> str:
+    """The text of a Python module whose `network(seed=None)` builds the architecture.
+
+    It needs attnas installed, and no file.
+    """
+    described = _described(architecture)
+    return f'''"""{architecture.backbone.name} with attention: {architecture}."""
+
+from attnas.search_space import Architecture, Backbone
+from attnas.search_space.build import build
+
+BACKBONE = {_literal(described["backbone"])}
+CHOICES = {_literal(described["choices"])}
+IDENTITY_START = {architecture.identity_start}
+
+
+def network(seed=None):
+    """The network on the CPU; a seed makes its initial weights reproducible."""
+    backbone = Backbone.from_dict(BACKBONE)
+    return build(Architecture.from_texts(backbone, CHOICES, IDENTITY_START), seed=seed)
+'''
+
+
+def export_onnx(network: "nn.Module", input_shape: tuple[int, int, int], path: str | Path) -> Path:
+    """Writes a network in eval mode as ONNX, with the batch as a free dimension.
+
+    `input_shape` is (channels, height, width) of one float32 image; the input is named
+    `images`, the output `logits`. The network's mode is left as it was.
+
+    Raises:
+        AttnasError: the packages of the extra `onnx` are missing, the network has an
+            operation that ONNX does not, or the file cannot be written.
+    """
+    try:
+        import onnx  # noqa: F401 (torch's exporter needs both)
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise AttnasError(
+            f"the ONNX export needs the package '{error.name}': pip install 'attnas[onnx]'."
+        ) from error
+    import torch
+
+    training = network.training
+    weight = next(network.parameters(), None)
+    device = "cpu" if weight is None else weight.device
+    example = torch.zeros(2, *input_shape, device=device)
+    network.eval()
+    try:
+        program = torch.onnx.export(
+            network,
+            (example,),
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            dynamo=True,
+            verbose=False,
+        )
+        assert program is not None  # with dynamo=True it is never None
+        program.save(str(path))
+    except OSError as error:
+        raise AttnasError(f"{path}: cannot be written: {error.strerror or error}.") from error
+    except (RuntimeError, torch.onnx.OnnxExporterError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise AttnasError(f"the network cannot be written as ONNX: {said}") from error
+    finally:
+        network.train(training)
+    return Path(path)
+
+
+def _numbered(run: "Run", trial: Trial | int) -> Trial:
+    if isinstance(trial, Trial):
+        return trial
+    if not 0 <= trial < len(run.trials):
+        held = f"It has 0 to {len(run.trials) - 1}." if run.trials else "It has none yet."
+        raise InputError(f"the run has no trial {trial}. {held}", file=str(run.folder))
+    return run.trials[trial]
+
+
+def _described(architecture: Architecture) -> dict[str, Any]:
+    return {
+        "backbone": architecture.backbone.to_dict(),
+        "choices": {stage: str(choice) for stage, choice in architecture.by_stage.items()},
+        "identity_start": architecture.identity_start,
+    }
+
+
+def _widths(architecture: Architecture) -> dict[str, list[list[int]]]:
+    """Stage -> unit -> the widths that the ratio realises there; stages without are left out."""
+    found = {}
+    for stage, choice in architecture.by_stage.items():
+        sites = [unit.get(str(choice.placement)) for unit in architecture.backbone.sites(stage)]
+        widths = [
+            [int(width) for width in block(choice.block).widths(site.channels, choice.ratio)]
+            for site in sites
+            if site is not None
+        ]
+        if any(widths):
+            found[stage] = widths
+    return found
+
+
+def _interval(trial: Trial, name: str) -> dict[str, list[float]]:
+    ends = trial.intervals.get(name, ())
+    known = ends and all(math.isfinite(end) for end in ends)
+    return {"interval": [float(end) for end in ends]} if known else {}
+
+
+def _plain(value: float) -> float | int:
+    """Counts as whole numbers, whatever they were computed with."""
+    return int(value) if float(value).is_integer() and abs(value) >= 2 else float(value)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a folder that is not installed
+        return "unknown"
+
+
+def _literal(content: Any) -> str:
+    """Python for plain types, one entry a line where there are several."""
+    if isinstance(content, dict) and content:
+        entries = "".join(f"\n{key!r}: {_literal(value)}," for key, value in content.items())
+        return "{" + entries.replace("\n", "\n    ") + "\n}"
+    return repr(content)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except FileNotFoundError:
+        raise InputError("there is no such file.", file=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}.", file=str(path)) from error
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        said = " ".join(str(error).split())
+        raise InputError(f"is not valid: {said}.", file=str(path)) from error
+    if not isinstance(content, dict):
+        raise InputError("is no exported architecture: not a mapping.", file=str(path))
+    return content

@@ -1,0 +1,296 @@
+"""Figures of a run, drawn with plotly."""
+
+import html
+import math
+import re
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+
+from .metrics import METRICS, Objective
+from .rows import heading, plain_metrics, points, recommended, shown
+from .statistics import Z, difference_to_plain
+from .trial import Trial
+
+if TYPE_CHECKING:
+    from .run import Run
+
+# after Okabe and Ito (2008), told apart by the colour-blind; of a lightness for any ground
+BLUE, ORANGE, GREEN, RED, GREY = "#2F86C9", "#E69F00", "#009E73", "#D55E00", "#8A8A8A"
+
+_BOUND = re.compile(r"(?P<op><=|>=) *(?P<number>[0-9.eE+-]+)(?P<relative>x?)")
+
+
+def front_figures(run: "Run") -> list[go.Figure]:
+    """The trials in the plane of each pair of objectives; of one objective, over the trials.
+
+    A pair is drawn with its first objective upwards. With two objectives a step line bounds
+    what the front dominates; with more, a pair shows shadows of a surface, which no line
+    joins.
+    """
+    if len(run.objectives) == 1:
+        return [_over_trials(run, run.objectives[0])]
+    line = len(run.objectives) == 2
+    return [_plane(run, x, y, line=line) for y, x in combinations(run.objectives, 2)]
+
+
+def hypervolume_figure(run: "Run") -> go.Figure:
+    """The front's hypervolume after each trial."""
+    volumes = [float(volume) for volume in run.hypervolumes()]
+    figure = go.Figure(
+        go.Scatter(
+            x=[trial.number for trial in run.trials],
+            y=volumes,
+            mode="lines" if len(volumes) > 1 else "markers",
+            line={"shape": "hv", "color": BLUE, "width": 2},
+            hovertemplate="after trial %{x}<br>hypervolume %{y:.4f}<extra></extra>",
+        )
+    )
+    _lay_out(figure, "trial", "hypervolume", height=320)
+    return figure
+
+
+def hover(run: "Run", trial: Trial) -> str:
+    """All of a trial for its hover box: a line a stage and a line a metric, HTML-escaped."""
+    lines = [f"<b>Trial {trial.number}</b>, {trial.epochs} epochs"]
+    if trial.state != "complete":
+        lines[0] += f", {trial.state}"
+    lines += [f"{stage}: {choice}" for stage, choice in trial.architecture.by_stage.items()]
+    for name in [*METRICS, *sorted(trial.metrics.keys() - METRICS.keys())]:
+        if name not in trial.metrics:
+            continue
+        line = f"{heading(name)}: {shown(name, trial.metrics[name])}"
+        if name in trial.intervals:
+            low, high = trial.intervals[name]
+            line += f" ({shown(name, low)} to {shown(name, high)})"
+        lines.append(line)
+    difference = difference_to_plain(trial, run.trials)
+    if difference is not None and not trial.architecture.is_plain:
+        noise = " (within noise)" if difference.within_noise else ""
+        figures = points(difference.difference, difference.standard_error)
+        lines.append(f"vs plain: {figures} points{noise}")
+    lines += [f"breaks {text} by {excess:.1%}" for text, excess in trial.violations.items()]
+    lines += [trial.reason] if trial.reason and not trial.violations else []
+    bold = lines[0]
+    return "<br>".join([bold, *(html.escape(line) for line in lines[1:])])
+
+
+def bounds(run: "Run") -> dict[str, float]:
+    """The run's constraints by metric, those relative to the plain backbone resolved.
+
+    A relative one is left out while the plain backbone's figure is not known.
+    """
+    plain = plain_metrics(run)
+    found = {}
+    for name, text in run.facts["constraints"].items():
+        matched = _BOUND.fullmatch(str(text).strip())
+        if matched is None or (matched["relative"] and name not in plain):
+            continue
+        found[name] = float(matched["number"]) * (plain[name] if matched["relative"] else 1.0)
+    return found
+
+
+def _plane(run: "Run", x: Objective, y: Objective, *, line: bool) -> go.Figure:
+    figure = go.Figure()
+    front = run.front()
+    groups = _groups(run, front)
+    for name, (trials, style) in groups.items():
+        placed = [t for t in trials if _known(t, x) and _known(t, y)]
+        if placed:
+            figure.add_trace(_markers(run, placed, x, y, name, style))
+    if line and front:
+        figure.add_trace(_staircase(front, x, y))
+    untrained = [t for t in run.trials if t.state == "infeasible" and _known(t, x)]
+    untrained = [t for t in untrained if not _known(t, y)]
+    lowest = [t.metrics[y.metric] for t in run.trials if _known(t, y)]
+    if untrained and lowest:
+        figure.add_trace(_rug(run, untrained, x, min(lowest), max(lowest)))
+    limits = bounds(run)
+    for objective, draw in ((x, figure.add_vline), (y, figure.add_hline)):
+        if objective.metric in limits:
+            text = html.escape(f"{objective.metric} {run.facts['constraints'][objective.metric]}")
+            draw(
+                limits[objective.metric],
+                line={"dash": "dash", "color": RED, "width": 1.5},
+                annotation={"text": text, "font": {"color": RED}},
+            )
+    _lay_out(figure, heading(x.metric), heading(y.metric), height=480)
+    for axis, objective in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
+        if objective.metric == "accuracy":
+            axis(tickformat=".1%")
+    return figure
+
+
+def _groups(run: "Run", front: Sequence[Trial]) -> dict[str, tuple[list[Trial], dict[str, Any]]]:
+    """The trials by the role in which they are drawn, the faintest first."""
+    best = recommended(run)
+    on_front = {trial.number for trial in front}
+    roles: dict[str, tuple[list[Trial], dict[str, Any]]] = {
+        "breaks a constraint": ([], {"color": GREY, "symbol": "x", "size": 7, "opacity": 0.5}),
+        "dominated": ([], {"color": BLUE, "symbol": "circle", "size": 7, "opacity": 0.5}),
+        "front": ([], {"color": BLUE, "symbol": "circle", "size": 10}),
+        "plain backbone": ([], {"color": ORANGE, "symbol": "square", "size": 11}),
+        "recommended": ([], {"color": GREEN, "symbol": "star", "size": 16}),
+    }
+    for trial in run.trials:
+        if trial.state != "complete":
+            continue
+        if best is not None and trial.number == best.number:
+            role = "recommended"
+        elif trial.architecture.is_plain:
+            role = "plain backbone"
+        elif not trial.feasible:
+            role = "breaks a constraint"
+        else:
+            role = "front" if trial.number in on_front else "dominated"
+        roles[role][0].append(trial)
+    return roles
+
+
+def _markers(
+    run: "Run",
+    trials: Sequence[Trial],
+    x: Objective,
+    y: Objective,
+    name: str,
+    style: Mapping[str, Any],
+) -> go.Scatter:
+    faint = style.get("opacity", 1) < 1
+    return go.Scatter(
+        x=[t.metrics[x.metric] for t in trials],
+        y=[t.metrics[y.metric] for t in trials],
+        error_x=_bars(run, trials, x, visible=not faint),
+        error_y=_bars(run, trials, y, visible=not faint),
+        mode="markers",
+        marker=dict(style),
+        name=name,
+        hovertext=[hover(run, t) for t in trials],
+        hoverinfo="text",
+    )
+
+
+def _bars(
+    run: "Run", trials: Sequence[Trial], objective: Objective, *, visible: bool
+) -> dict[str, Any]:
+    """95 % error bars; those of accuracy are of the paired difference to the plain backbone."""
+    up, down = [], []
+    for trial in trials:
+        value = trial.metrics[objective.metric]
+        half = 0.0
+        if objective.metric in trial.intervals:
+            low, high = trial.intervals[objective.metric]
+            up.append(max(0.0, high - value))
+            down.append(max(0.0, value - low))
+            continue
+        if objective.metric == "accuracy":
+            difference = difference_to_plain(trial, run.trials)
+            half = 0.0 if difference is None else Z * difference.standard_error
+        up.append(half)
+        down.append(half)
+    shown_at_all = visible and any(up + down)
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": up,
+        "arrayminus": down,
+        "visible": shown_at_all,
+        "thickness": 1,
+        "width": 3,
+    }
+
+
+def _staircase(front: Sequence[Trial], x: Objective, y: Objective) -> go.Scatter:
+    """The line between what the front dominates and what nothing reached."""
+    corners = sorted((t.metrics[x.metric], t.metrics[y.metric]) for t in front)
+    return go.Scatter(
+        x=[corner[0] for corner in corners],
+        y=[corner[1] for corner in corners],
+        mode="lines",
+        # up to the next trial nothing better than this one was found, seen from the better side
+        line={"shape": "hv" if x.direction == "min" else "vh", "color": BLUE, "width": 1.5},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _rug(run: "Run", trials: Sequence[Trial], x: Objective, low: float, high: float) -> go.Scatter:
+    """Trials that a constraint kept from training, as ticks below all others."""
+    below = low - 0.08 * ((high - low) or abs(low) or 1.0)
+    return go.Scatter(
+        x=[t.metrics[x.metric] for t in trials],
+        y=[below] * len(trials),
+        mode="markers",
+        marker={"symbol": "line-ns-open", "color": GREY, "size": 10, "opacity": 0.6},
+        name="not trained (at the bottom)",
+        hovertext=[hover(run, t) for t in trials],
+        hoverinfo="text",
+    )
+
+
+def _over_trials(run: "Run", objective: Objective) -> go.Figure:
+    """One objective by trial number, with the best feasible value so far."""
+    figure = go.Figure()
+    for name, (trials, style) in _groups(run, run.front()).items():
+        placed = [t for t in trials if _known(t, objective)]
+        if placed:
+            figure.add_trace(
+                go.Scatter(
+                    x=[t.number for t in placed],
+                    y=[t.metrics[objective.metric] for t in placed],
+                    error_y=_bars(run, placed, objective, visible="opacity" not in style),
+                    mode="markers",
+                    marker=dict(style),
+                    name=name,
+                    hovertext=[hover(run, t) for t in placed],
+                    hoverinfo="text",
+                )
+            )
+    numbers: list[int] = []
+    values: list[float] = []
+    for trial in run.trials:
+        if trial.feasible and _known(trial, objective):
+            value = trial.metrics[objective.metric]
+            better = max if objective.direction == "max" else min
+            numbers.append(trial.number)
+            values.append(better(value, values[-1]) if values else value)
+    if values:
+        figure.add_trace(
+            go.Scatter(
+                x=numbers,
+                y=values,
+                mode="lines",
+                line={"shape": "hv", "color": BLUE, "width": 1.5},
+                name="best so far",
+                hoverinfo="skip",
+            )
+        )
+    _lay_out(figure, "trial", heading(objective.metric), height=480)
+    if objective.metric == "accuracy":
+        figure.update_yaxes(tickformat=".1%")
+    return figure
+
+
+def _known(trial: Trial, objective: Objective) -> bool:
+    return math.isfinite(trial.metrics.get(objective.metric, math.nan))
+
+
+def _lay_out(figure: go.Figure, x: str, y: str, *, height: int) -> None:
+    """No ground of its own, so that it stands on light and dark; the legend on top."""
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 64, "r": 16, "t": 40, "b": 56},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 13, "color": GREY},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        hoverlabel={"align": "left"},
+        hovermode="closest",
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
+    )
+    grid = {"gridcolor": "rgba(138,138,138,0.25)", "zeroline": False, "showline": True}
+    grid |= {"linecolor": GREY, "ticks": "outside", "tickcolor": GREY, "automargin": True}
+    figure.update_xaxes(title={"text": html.escape(x)}, **grid)
+    figure.update_yaxes(title={"text": html.escape(y)}, **grid)

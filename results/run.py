@@ -1,0 +1,315 @@
+"""A run: a folder with the config, the facts and the trials of one search."""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnas.search_space import AttnasError, Backbone, InputError
+
+from .folder import locked, read, to_json, to_yaml, write, writing
+from .front import (
+    best,
+    front,
+    hypervolume_over_trials,
+    knee,
+    losses,
+    reference_box,
+    share_of_box,
+)
+from .metrics import Objective
+from .storage import TrialStore
+from .trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+RUN_FILE, CONFIG_FILE, ENVIRONMENT_FILE = "run.json", "config.yaml", "environment.json"
+TRIALS_FILE, CHECKPOINTS = "trials.db", "checkpoints"
+
+_MAY_CHANGE = ("budget", "engine", "name")  # when a run goes on
+
+
+class Run:
+    """A durable list of trials with the config and the facts that made it.
+
+    `facts` is what is needed to read the trials: `backbone` (as `Backbone.to_dict`),
+    `options` (stage -> choices as text), `objectives` (metric -> direction), `constraints`
+    (metric -> bound as text), `plain` (the plain backbone without training: `metrics` and
+    what else was screened), and what a reader wants to know: `identity_start`, `data`,
+    `device`, `recipe`, `seed`, `strategy`.
+
+    One process at a time appends; any number may read. A run is made by `Run.create` and
+    found by `Run.open`.
+    """
+
+    def __init__(self, folder: Path, record: Mapping[str, Any]) -> None:
+        """Use `Run.create` or `Run.open`."""
+        self.folder = folder
+        self.name = folder.resolve().name
+        self.config: dict[str, Any] = read(folder / CONFIG_FILE)
+        self.environment: dict[str, Any] = read(folder / ENVIRONMENT_FILE)
+        self.facts: dict[str, Any] = record["facts"]
+        self.backbone = Backbone.from_dict(self.facts["backbone"])
+        self.objectives = tuple(
+            Objective(metric, direction) for metric, direction in self.facts["objectives"].items()
+        )
+        self._constraints = tuple(f"{m} {bound}" for m, bound in self.facts["constraints"].items())
+        self._store = TrialStore(_place(folder, record["storage"]), record["study"])
+        self._trials = tuple(self._store.load(self.backbone))
+        self._locked = False
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        *,
+        config: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        environment: Mapping[str, Any],
+        storage: str | None = None,
+    ) -> "Run":
+        """Makes the folder of a new run; one that a killed `create` left is completed.
+
+        `storage` is a database URL for the trials, environment variables in it ($NAME) are
+        filled in at each use; without it they go to a SQLite file in the folder.
+
+        Raises:
+            InputError: the folder holds a run, or the URL is wrong.
+            AttnasError: folder or database cannot be written.
+        """
+        folder = Path(folder)
+        if cls.exists(folder):
+            raise InputError("there is a run in this folder already.", file=str(folder))
+        config = json.loads(to_json(config))  # tuples are lists from now on
+        facts = dict(facts)
+        # the plain backbone is a trial of every run, also where a stage may not be empty
+        facts["options"] = {
+            stage: list(texts) if "none" in texts else ["none", *texts]
+            for stage, texts in facts["options"].items()
+        }
+        record: dict[str, Any] = {
+            "format": FORMAT,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "storage": storage,
+            "study": folder.resolve().name,
+            "facts": facts,
+        }
+        with writing(folder):
+            (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            write(folder / CONFIG_FILE, to_yaml(config))
+            write(folder / ENVIRONMENT_FILE, to_json(environment))
+            if storage is None:
+                with writing(folder):
+                    for left in folder.glob(f"{TRIALS_FILE}*"):  # no run.json: nothing in it
+                        left.unlink()
+            objectives = [Objective(m, d) for m, d in facts["objectives"].items()]
+            place = _place(folder, storage, create=True)
+            TrialStore.create(place, record["study"], objectives).close()
+            write(folder / RUN_FILE, to_json(record))  # last: only now it is a run
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder_or_name: str | Path, runs: str | Path = "runs") -> "Run":
+        """The run in that folder, or of that name in the folder `runs`.
+
+        Raises:
+            InputError: there is no such run, or it has another format.
+            AttnasError: a file of it is missing, damaged or cannot be read.
+        """
+        candidates = [Path(folder_or_name), Path(runs) / folder_or_name]
+        folder = next((path for path in candidates if cls.exists(path)), None)
+        if folder is None:
+            raise _no_run(folder_or_name, candidates, Path(runs))
+        record = read(folder / RUN_FILE)
+        if record.get("format") != FORMAT:
+            raise InputError(
+                f"the run has format {record.get('format')}, this attnas reads format {FORMAT}. "
+                "Use the attnas that made it, or start a run of another name.",
+                file=str(folder / RUN_FILE),
+                key="format",
+            )
+        try:
+            return cls(folder, record)
+        except KeyError as error:
+            raise AttnasError(f"{folder / RUN_FILE}: the entry {error} is missing.") from error
+
+    @staticmethod
+    def exists(folder: str | Path) -> bool:
+        """Whether the folder holds a run, of whatever format."""
+        return (Path(folder) / RUN_FILE).is_file()
+
+    def __repr__(self) -> str:
+        return f"<Run {self.folder}: {len(self._trials)} trials>"
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the database; what was read stays usable."""
+        self._store.close()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes from appending; takes in what they appended before.
+
+        Raises:
+            AttnasError: another search holds the run; the message says which process.
+        """
+        with locked(self.folder):
+            if self._store.count() != len(self._trials):
+                self._trials = tuple(self._store.load(self.backbone))
+            self._locked = True
+            try:
+                yield
+            finally:
+                self._locked = False
+
+    def append(self, trial: Trial) -> None:
+        """Adds a trial, durably: it survives the death of the process once this returns.
+
+        Raises:
+            ValueError: the trial's number is not the next one.
+            AttnasError: the run is locked by another process, or cannot be written; then
+                the run is what it was before.
+        """
+        with nullcontext() if self._locked else self.lock():
+            if trial.number != len(self._trials):
+                raise ValueError(f"trial {trial.number} cannot follow {len(self._trials)} trials")
+            self._store.append(trial, self.facts["options"], self.objectives, self._constraints)
+            self._trials = (*self._trials, trial)
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """All trials in order of number, as of opening and what was appended since."""
+        return self._trials
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder for what training or a strategy may go on from."""
+        return self.folder / CHECKPOINTS
+
+    @property
+    def plain(self) -> Trial | None:
+        """The plain backbone's complete trial, of several the one with the most epochs."""
+        plain = [t for t in self._trials if t.state == "complete" and t.architecture.is_plain]
+        return max(plain, key=lambda t: (t.epochs, -t.number), default=None)
+
+    def frame(self) -> "pd.DataFrame":
+        """One row a trial; see `attnas.results.frame`."""
+        from .frame import frame  # pandas only when a table is wanted
+
+        return frame(self)
+
+    def front(self) -> list[Trial]:
+        """Feasible trials that no feasible trial dominates, by trial number."""
+        return front(self._trials, self.objectives)
+
+    def knee(self) -> Trial | None:
+        """The front's knee (`attnas.results.knee`); None while no trial is feasible."""
+        trials = self.front()
+        return trials[knee(losses(trials, self.objectives))] if trials else None
+
+    def best(
+        self, max: Mapping[str, float] | None = None, min: Mapping[str, float] | None = None
+    ) -> Trial:
+        """The most accurate feasible trial with metrics at most `max` and at least `min`.
+
+        Where accuracy is not an objective, the best in the first one. The other objectives
+        decide between equals.
+
+        Raises:
+            InputError: a bound is on an unknown metric.
+            AttnasError: no trial meets the bounds; the message names the nearest.
+        """
+        ordered = sorted(self.objectives, key=lambda objective: objective.metric != "accuracy")
+        found, nearest = best(self._trials, ordered, max, min)
+        if found is not None:
+            return found
+        if nearest is None:
+            raise AttnasError(f"{self.folder}: no trial is feasible yet.")
+        bounds = [f"{m} <= {v:g}" for m, v in (max or {}).items()]
+        bounds += [f"{m} >= {v:g}" for m, v in (min or {}).items()]
+        names = [*(max or {}), *(min or {})]
+        values = ", ".join(f"{m} {nearest.metrics.get(m, math.nan):.4g}" for m in names)
+        raise AttnasError(
+            f"{self.folder}: no feasible trial has {' and '.join(bounds)}. "
+            f"The nearest is trial {nearest.number} with {values}."
+        )
+
+    def hypervolume(self) -> float:
+        """Hypervolume of the front as a share of `reference_box`; 0 while nothing is feasible."""
+        found = self.front()
+        if not found:
+            return 0.0
+        return share_of_box(losses(found, self.objectives), *self._box())
+
+    def hypervolumes(self) -> NDArray[np.float64]:
+        """The hypervolume after each trial: shape (trials,), never falling."""
+        if not any(trial.feasible for trial in self._trials):
+            return np.zeros(len(self._trials))
+        return hypervolume_over_trials(self._trials, self.objectives, *self._box())
+
+    def config_difference(self, config: Mapping[str, Any]) -> list[str]:
+        """Dotted keys in which a config differs from the one that made the run.
+
+        What may change when a run goes on is left out: budget, engine, name. An absent key
+        is the same as null.
+        """
+        mine, other = _flat(self.config), _flat(json.loads(to_json(config)))
+        keys = sorted(mine.keys() | other.keys())
+        differing = [key for key in keys if mine.get(key) != other.get(key)]
+        return [key for key in differing if key.split(".")[0] not in _MAY_CHANGE]
+
+    def _box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The reference box; a cost not measured on the plain backbone is the first trial's."""
+        first = next(trial for trial in self._trials if trial.feasible)
+        costs = {**first.metrics, **self.facts["plain"]["metrics"]}
+        return reference_box(self.objectives, costs, self.backbone.classes)
+
+
+def _place(folder: Path, storage: str | None, *, create: bool = False) -> Path | str:
+    """Where the trials are: a database URL or the folder's SQLite file."""
+    if storage is not None:
+        return os.path.expandvars(storage)
+    file = folder / TRIALS_FILE
+    if not create and not file.is_file():
+        raise AttnasError(f"{file}: the file with the trials is missing. Restore a copy of it.")
+    return file
+
+
+def _no_run(given: str | Path, candidates: Sequence[Path], runs: Path) -> InputError:
+    """The error for a name or folder without a run."""
+    for path in candidates:
+        if path.is_dir():
+            return InputError(f"is not a run: it has no {RUN_FILE}.", file=str(path))
+    names = sorted(p.name for p in runs.iterdir() if Run.exists(p)) if runs.is_dir() else []
+    near = get_close_matches(str(given), names, n=1)
+    if near:
+        hint = f"Did you mean '{near[0]}'?"
+    else:
+        hint = f"Runs in {runs}: {', '.join(names)}." if names else f"There is no run in {runs}."
+    return InputError(f"there is no run '{given}'. {hint}")
+
+
+def _flat(content: Any, key: str = "") -> dict[str, Any]:
+    """Values by dotted key; a list is one value, an empty mapping none."""
+    if not isinstance(content, Mapping):
+        return {key: content}
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        flat |= _flat(value, f"{key}.{name}" if key else str(name))
+    return flat

@@ -1,0 +1,50 @@
+"""One evaluated proposal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from attnas.search_space import Architecture
+
+State = Literal["complete", "infeasible", "failed"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluated proposal, as the run keeps it.
+
+    `complete`: trained and scored. `infeasible`: a cheap metric broke a constraint, so it
+    was not trained; `metrics` has what was measured. `failed`: it raised, diverged, ran out
+    of memory or time; `reason` says which.
+
+    `violations` maps each broken constraint, as text, to the relative excess over its bound
+    (0.1: 10 % too much). A complete trial may have some too (a bound on accuracy).
+    `intervals` are 95 % confidence intervals by metric. `correct` has one bit per validation
+    image, most significant first (numpy.packbits), `validation_images` says how many.
+    `uncounted` names the operators that the flop count skipped.
+    """
+
+    number: int
+    architecture: Architecture
+    epochs: int
+    state: State
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    violations: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    seconds: float = 0.0
+    seed: int = 0
+    started: str = ""  # ISO 8601, UTC
+    correct: bytes = b""
+    validation_images: int = 0
+    uncounted: tuple[str, ...] = ()
+
+    @property
+    def feasible(self) -> bool:
+        """Trained, scored, and within every constraint."""
+        return self.state == "complete" and not self.violations
+
+    @property
+    def violation(self) -> float:
+        """The sum of the relative excesses, 0 if none."""
+        return sum(self.violations.values())
