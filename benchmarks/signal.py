@@ -1,0 +1,213 @@
+"""How far can a brief training be believed?
+
+Question: 12 architectures are trained with two seeds. How alike are the two rankings, and how
+much of a difference to the plain backbone is noise? With common random numbers and
+near-identity starts (the default of a search) and without either; scored by accuracy and by
+loss, on 5,000 and on 20,000 validation images. The defaults of `Recipe` follow from it.
+
+    python -m benchmarks.signal --data PATH
+
+PATH is CIFAR-10 as Parquet (Hugging Face's image layout). 48 trainings of a ResNet-8 on 10,000
+images, one thread, about 50 minutes on a quiet core of 2020. Stopped, the same command goes on.
+`--quick` (seconds, meaningless figures) takes three architectures on digits.
+
+Columns: r and tau are Pearson's and Kendall's correlation between the seeds. `noise` is the
+standard deviation, from seed to seed, of the difference between an architecture and `none`;
+`spread` is that of the differences between architectures, without the noise. `pair` is the
+standard error of such a difference in accuracy that the images alone account for (paired).
+"""
+
+import argparse
+import base64
+import dataclasses
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import kendalltau, pearsonr
+
+from attnas.evaluator import Data, Recipe, load_data, train
+from attnas.evaluator.training import evaluate
+from attnas.search_space import Architecture, Backbone, InputError
+from attnas.search_space.build import build
+
+from .provenance import RESULTS, print_table, provenance, read_json, write_json
+
+ARMS = {
+    "common": "common random numbers, near-identity starts",
+    "independent": "own seeds, the papers' starts",
+}
+SEEDS = (0, 1)
+# One choice for all three stages, or one for each.
+ARCHITECTURES = (
+    "none",
+    "se:r8@residual",
+    "eca@residual",
+    "cbam:r8@post",
+    "scse:r8@residual",
+    "sse@post",
+    "coord:r8@residual",
+    "gc:r8@pre",
+    "simam@post",
+    "ese@pre",
+    "se:r4@post",
+    "eca@post none cbam:r4@identity",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parse(arguments)
+    torch.set_num_threads(1)
+    data, sizes, recipe, names = _setting(options)
+    settings = {
+        "recipe": dataclasses.asdict(recipe),
+        "data": data.facts,
+        "validation": list(sizes),
+        "architectures": list(names),
+        "seeds": list(SEEDS),
+    }
+    trainings = _earlier(options.out, settings)
+    for arm in ARMS:
+        for text in names:
+            for seed in SEEDS:
+                if any(_key(t) == (arm, seed, text) for t in trainings):
+                    continue
+                trainings.append(_training(arm, seed, text, data, sizes, recipe))
+                content = {
+                    "question": "How far can a brief training be believed?",
+                    "provenance": provenance(arguments, "benchmarks.signal"),
+                    "settings": settings,
+                    "table": table(trainings, names, sizes),
+                    "trainings": trainings,
+                }
+                write_json(options.out, content)
+                last = trainings[-1]
+                print(f"{arm} seed {seed}: {text}  {last['cpu_seconds']:.0f} s", flush=True)
+    rows = table(trainings, names, sizes)
+    print_table(list(rows[0]), [list(row.values()) for row in rows])
+    seconds = [t["cpu_seconds"] for t in trainings]
+    print(f"processor time of a candidate: {np.mean(seconds):.0f} s, at most {max(seconds):.0f} s")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--data", type=Path, help="CIFAR-10 as Parquet, a file or a folder")
+    parser.add_argument("--out", type=Path, default=RESULTS / "signal.json")
+    parser.add_argument("--quick", action="store_true", help="digits, three architectures")
+    options = parser.parse_args(arguments)
+    if not options.quick and options.data is None:
+        parser.error("--data is needed (or --quick)")
+    return options
+
+
+def _setting(
+    options: argparse.Namespace,
+) -> tuple[Data, tuple[int, int], Recipe, tuple[str, ...]]:
+    if options.quick:
+        data = load_data("digits", train=300, validation=200)
+        return data, (100, 200), Recipe(epochs=1), ARCHITECTURES[:3]
+    data = load_data("parquet", path=options.data, train=10_000, validation=20_000)
+    return data, (5_000, 20_000), Recipe(), ARCHITECTURES
+
+
+def _earlier(out: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The trainings that an earlier call has done with these settings."""
+    known = read_json(out)
+    if known is None:
+        return []
+    differing = [name for name, value in settings.items() if known["settings"].get(name) != value]
+    if differing:
+        raise InputError(
+            f"was made with other {' and '.join(differing)}. Move it away or give --out.",
+            file=str(out),
+        )
+    return list(known["trainings"])
+
+
+def _key(training: Mapping[str, Any]) -> tuple[str, int, str]:
+    return training["arm"], training["seed"], training["architecture"]
+
+
+def architecture(text: str, data: Data, *, identity_start: bool = True) -> Architecture:
+    """`resnet_cifar` of depth 8 with one choice for all stages, or one for each."""
+    backbone = Backbone("resnet_cifar", (("depth", 8),), data.input_shape, len(data.classes))
+    texts = text.split()
+    each = texts if len(texts) > 1 else texts * len(backbone.stage_names)
+    return Architecture.from_texts(backbone, each, identity_start)
+
+
+def _training(
+    arm: str, seed: int, text: str, data: Data, sizes: tuple[int, int], recipe: Recipe
+) -> dict[str, Any]:
+    common = arm == "common"
+    own_seed = seed if common else zlib.crc32(f"{seed} {text}".encode())
+    begin, cpu_begin = time.monotonic(), time.process_time()
+    network = build(architecture(text, data, identity_start=common), seed=own_seed)
+    outcome = train(network, data, recipe, seed=own_seed)
+    taken = {"seconds": time.monotonic() - begin, "cpu_seconds": time.process_time() - cpu_begin}
+    few = evaluate(network, data.validation.first(sizes[0]), data, recipe)
+    return {
+        "arm": arm,
+        "seed": seed,
+        "architecture": text,
+        "accuracy": {str(sizes[0]): few.accuracy, str(sizes[1]): outcome.accuracy},
+        "loss": {str(sizes[0]): few.loss, str(sizes[1]): outcome.loss},
+        **{name: round(value, 2) for name, value in taken.items()},
+        "correct": base64.b64encode(few.correct).decode(),  # of the fewer images
+    }
+
+
+def table(
+    trainings: Sequence[Mapping[str, Any]], names: Sequence[str], sizes: Sequence[int]
+) -> list[dict[str, Any]]:
+    """One row per arm, score and number of validation images, for arms that are complete."""
+    rows = []
+    done = {_key(t): t for t in trainings}
+    for arm in ARMS:
+        keys = [[(arm, seed, name) for name in names] for seed in SEEDS]
+        if not all(key in done for row in keys for key in row):
+            continue
+        chosen = [[done[key] for key in row] for row in keys]
+        for score in ("accuracy", "loss"):
+            for size in sizes:
+                values = np.array([[t[score][str(size)] for t in row] for row in chosen])
+                row = {"arm": arm, "score": score, "images": size, **reliability(values)}
+                pair = score == "accuracy" and size == sizes[0]
+                rows.append({**row, "pair": round(_paired_error(chosen, size), 5) if pair else ""})
+    return rows
+
+
+def reliability(values: np.ndarray) -> dict[str, float | None]:
+    """Agreement of two seeds on a score; `values` (2, architectures), the first is `none`."""
+    differences = values[:, 1:] - values[:, :1]
+    noise = np.sqrt(np.square(differences[0] - differences[1]).mean() / 2)
+    within = (values[0] - values[1]).var(ddof=1) / 2  # of one training, the seed's shift apart
+    between = max(0.0, values.mean(0).var(ddof=1) - within / 2)
+    defined = (values != values[:, :1]).any(1).all()  # a correlation with a constant is not
+    return {
+        "r": round(float(pearsonr(*values).statistic), 3) if defined else None,
+        "tau": round(float(kendalltau(*values).statistic), 3) if defined else None,
+        "noise": round(float(noise), 5),
+        "spread": round(float(np.sqrt(between)), 5),
+    }
+
+
+def _paired_error(trainings: Sequence[Sequence[Mapping[str, Any]]], images: int) -> float:
+    """Root mean square, over architectures and seeds, of the paired standard error."""
+    squares = []
+    for row in trainings:
+        bits = [
+            np.unpackbits(np.frombuffer(base64.b64decode(t["correct"]), np.uint8), count=images)
+            for t in row
+        ]
+        plain = bits[0].astype(int)
+        squares += [(other - plain).var(ddof=1) / images for other in bits[1:]]
+    return float(np.sqrt(np.mean(squares)))
+
+
+if __name__ == "__main__":
+    main()

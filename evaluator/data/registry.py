@@ -1,0 +1,100 @@
+"""The register of data sources, and a user's own function as one."""
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attnas.search_space import InputError, unknown
+
+from .pool import Pools
+
+Source = Callable[..., Pools]
+
+_SOURCES: dict[str, Source] = {}
+
+
+def register_source(name: str) -> Callable[[Source], Source]:
+    """Decorator that makes a function a data source under a name.
+
+    Its parameters are the options that a config may give, `path` among them if it reads one.
+
+    Raises:
+        ValueError: the name is taken by another function.
+    """
+
+    def register(source: Source) -> Source:
+        taken = _SOURCES.get(name)
+        if taken is not None and taken.__qualname__ != source.__qualname__:
+            raise ValueError(f"source {name!r} is already {taken.__module__}.{taken.__qualname__}")
+        _SOURCES[name] = source
+        return source
+
+    return register
+
+
+def sources() -> Mapping[str, Source]:
+    """All registered sources by name."""
+    return dict(sorted(_SOURCES.items()))
+
+
+def source(name: str) -> Source:
+    """The source of that name, or the function that `package.module:function` names.
+
+    Raises:
+        InputError: there is none.
+    """
+    if ":" in name:
+        return _own(name)
+    if name not in _SOURCES:
+        found = unknown("data source", name, _SOURCES)
+        own = " Your own is written 'package.module:function'."
+        raise InputError(found.problem + own, key="data.source")
+    return _SOURCES[name]
+
+
+def call(name: str, path: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> Pools:
+    """What the named source yields, after its options were checked against its signature.
+
+    Raises:
+        InputError: an option it does not know, a path too many or too few.
+    """
+    function = source(name)
+    parameters = inspect.signature(function).parameters
+    given = dict(options) if path is None else {"path": os.fspath(path), **options}
+    if "path" in given and "path" not in parameters:
+        raise InputError(f"the source '{name}' reads no path. Leave it out.", key="data.path")
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for option in given:
+        if option not in parameters and not open_ended:
+            known = [p for p in parameters if p != "path"]
+            problem = unknown("option", option, known).problem if known else "there are no options."
+            raise InputError(f"{problem} (source '{name}')", key=f"data.{option}")
+    for parameter in parameters.values():
+        required = parameter.default is parameter.empty and parameter.kind not in (
+            parameter.VAR_KEYWORD,
+            parameter.VAR_POSITIONAL,
+        )
+        if required and parameter.name not in given:
+            raise InputError(f"the source '{name}' needs it.", key=f"data.{parameter.name}")
+    return function(**given)
+
+
+def _own(reference: str) -> Source:
+    module_name, _, function_name = reference.partition(":")
+    if not module_name or not function_name:
+        raise InputError(f"'{reference}' is not 'package.module:function'.", key="data.source")
+    here = os.getcwd()
+    sys.path.insert(0, here)  # a command's own path is that of the command, not of its user
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InputError(f"cannot import '{module_name}': {error}.", key="data.source") from error
+    finally:
+        sys.path.remove(here)
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise InputError(f"'{module_name}' has no function '{function_name}'.", key="data.source")
+    return function

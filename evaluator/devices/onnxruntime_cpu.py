@@ -1,0 +1,102 @@
+"""ONNX Runtime on this machine's processor."""
+
+import contextlib
+import copy
+import importlib.util
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from attnas.search_space import AttnasError
+
+from .processor import cores, processor, processor_clock
+from .registry import register_device, whole_number
+
+_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+@register_device("onnxruntime-cpu")
+@dataclass(frozen=True)
+class OnnxRuntimeCpu:
+    """ONNX Runtime's CPU provider on the exported graph, with all its optimisations."""
+
+    threads: int = 1
+    batch_size: int = 1
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        whole_number(self.threads, "threads", most=cores())
+        whole_number(self.batch_size, "batch_size")
+        missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+        if missing:
+            raise AttnasError(
+                f"the device 'onnxruntime-cpu' needs {', '.join(missing)}. "
+                "Install with `pip install 'attnas[onnx]'`."
+            )
+
+    def prepare(self, network: nn.Module, input_shape: tuple[int, int, int]) -> Callable[[], None]:
+        """As the protocol says.
+
+        Raises:
+            AttnasError: the network cannot be exported.
+        """
+        import onnxruntime
+
+        images = torch.randn(
+            (self.batch_size, *input_shape), generator=torch.Generator().manual_seed(0)
+        )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.onnx"
+            _export(network, images, path)
+            session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        feed = {session.get_inputs()[0].name: images.numpy()}
+        return lambda: session.run(None, feed)
+
+    def measuring(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()  # each session has its own threads
+
+    def clock(self) -> int:
+        return processor_clock(self.threads)
+
+    def describe(self) -> dict[str, Any]:
+        import onnxruntime
+
+        return {
+            "device": self.name,
+            "threads": self.threads,
+            "batch_size": self.batch_size,
+            **processor(),
+            "torch": torch.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        }
+
+
+def _export(network: nn.Module, images: torch.Tensor, path: Path) -> None:
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it warns of packages that the network does not need
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                copy.deepcopy(network).eval().cpu(), (images,), path, dynamo=True, verbose=False
+            )
+    except (RuntimeError, torch.onnx.OnnxExporterError) as error:
+        raise AttnasError(f"cannot export the network to ONNX: {error}") from error
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,139 @@
+"""The register of devices and what each can do."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from torch import nn
+
+from attnas.search_space import InputError, unknown
+
+_DEVICES: dict[str, type["Device"]] = {}
+
+
+@runtime_checkable
+class Device(Protocol):
+    """What latency is measured on.
+
+    Implementations are frozen dataclasses; their fields are the settings that a config may
+    give. All have `threads` and `batch_size`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def threads(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    def prepare(self, network: nn.Module, input_shape: tuple[int, int, int]) -> Callable[[], None]:
+        """A function that runs one inference of one batch and returns when it is done.
+
+        The network (in eval mode) and its input (batch_size, *input_shape) are fixed here;
+        `network` itself is not changed, and what happens to it later does not matter.
+        """
+        ...
+
+    def measuring(self) -> AbstractContextManager[None]:
+        """Holds what timings need (the number of threads), and gives it back."""
+        ...
+
+    def clock(self) -> int:
+        """Nanoseconds on the clock that an inference is timed with."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Settings, hardware and versions that a measured latency belongs to."""
+        ...
+
+
+DeviceClass = TypeVar("DeviceClass", bound=type)
+
+
+def register_device(name: str) -> Callable[[DeviceClass], DeviceClass]:
+    """Class decorator that makes a device known under a name, which becomes its `name`.
+
+    Raises:
+        ValueError: the name is taken by another class.
+    """
+
+    def register(cls: DeviceClass) -> DeviceClass:
+        taken = _DEVICES.get(name)
+        if taken is not None and taken.__qualname__ != cls.__qualname__:
+            raise ValueError(f"device {name!r} is already {taken.__module__}.{taken.__qualname__}")
+        cls.name = name  # type: ignore[attr-defined]
+        _DEVICES[name] = cls
+        return cls
+
+    return register
+
+
+def devices() -> Mapping[str, type[Device]]:
+    """All registered device classes by name."""
+    return dict(sorted(_DEVICES.items()))
+
+
+def device(name: str = "torch-cpu", **settings: Any) -> Device:
+    """The device of that name with these settings.
+
+    `name` is a registered name or `package.module:Class` of a class of one's own, which
+    keeps the protocol `Device`.
+
+    Raises:
+        InputError: the name, a setting or its value is wrong, or the device is not there.
+        AttnasError: the device needs a package that is not installed.
+    """
+    cls = _own_device(name) if ":" in name else _registered(name)
+    known = inspect.signature(cls).parameters
+    for setting in settings:
+        if setting not in known:
+            error = unknown(f"setting of device {name}", setting, known)
+            raise error.inside(key=f"device.{setting}")
+    made = cls(**settings)
+    if not isinstance(made, Device):
+        lacking = [part for part in _PARTS if not hasattr(made, part)]
+        raise InputError(f"{name} is no device: it lacks {', '.join(lacking)}.", key="device.name")
+    return made
+
+
+_PARTS = ("name", "threads", "batch_size", "prepare", "measuring", "clock", "describe")
+
+
+def _registered(name: str) -> type[Device]:
+    if name not in _DEVICES:
+        error = unknown("device", name, _DEVICES, listing="attnas devices")
+        raise error.inside(key="device.name")
+    return _DEVICES[name]
+
+
+def _own_device(path: str) -> type[Device]:
+    module_name, _, class_name = path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InputError(
+            f"cannot import '{module_name}' of device '{path}': {error}.", key="device.name"
+        ) from error
+    cls = getattr(module, class_name, None)
+    if not isinstance(cls, type):
+        raise InputError(f"'{module_name}' has no class '{class_name}'.", key="device.name")
+    return cls
+
+
+def whole_number(value: Any, setting: str, *, most: int | None = None) -> None:
+    """Checks a setting that counts something.
+
+    Raises:
+        InputError: it is no whole number, less than 1 or more than `most`.
+    """
+    upper = "" if most is None else f" to {most}"
+    wrong = isinstance(value, bool) or not isinstance(value, int) or value < 1
+    if wrong or (most is not None and value > most):
+        raise InputError(
+            f"{value!r} is not possible here. Write a whole number from 1{upper or ' up'}.",
+            key=f"device.{setting}",
+        )

@@ -1,0 +1,257 @@
+"""Evaluation of one architecture: cheap metrics and constraints first, then brief training."""
+
+import math
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from scipy.stats import binomtest
+
+from attnas.results import METRICS, Objective
+from attnas.search_space import Architecture, AttnasError
+from attnas.search_space.build import build
+
+from .complexity import complexity
+from .constraints import Constraint
+from .data import Data
+from .devices import Device
+from .latency import Latency, measure_latency, measure_reference
+from .memory import peak_activation_mb
+from .table import Table
+from .training import Recipe, train
+
+SCREENING_SECONDS = 4.0
+"""At most so long a candidate's latency is measured; on a quiet machine a tenth is enough."""
+
+OnEpoch = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class Screening:
+    """What is known of an architecture without training it.
+
+    Measuring stops at the first broken constraint, so `metrics` may lack the dearer ones.
+    """
+
+    metrics: Mapping[str, float]
+    violations: Mapping[str, float] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    uncounted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What training an architecture gave; `seconds` is the time that it took (or had taken)."""
+
+    metrics: Mapping[str, float]
+    seconds: float
+    violations: Mapping[str, float] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    correct: bytes = b""
+    images: int = 0
+
+
+class Evaluator(Protocol):
+    """Scores architectures: `screen` without training, `train` what passed."""
+
+    def screen(self, architecture: Architecture) -> Screening: ...
+
+    def train(
+        self, architecture: Architecture, epochs: int, on_epoch: OnEpoch | None = None
+    ) -> Evaluation: ...
+
+
+def excesses(
+    constraints: Sequence[Constraint], metrics: Mapping[str, float], plain: Mapping[str, float]
+) -> dict[str, float]:
+    """The broken ones among the constraints on metrics that are known, with their excess."""
+    found = {
+        f"{c.metric} {c}": c.excess(metrics[c.metric], plain.get(c.metric))
+        for c in constraints
+        if c.metric in metrics
+    }
+    return {text: excess for text, excess in found.items() if excess > 0}
+
+
+class TrainingEvaluator:
+    """Builds, measures and trains for real.
+
+    All architectures share the backbone's initial weights, the data order and the
+    augmentation draws (common random numbers), which come from `seed` alone.
+    `plain` are the cheap metrics of the plain backbone, to which relative constraints and
+    latencies refer: those of an earlier session if the run goes on, else measured now.
+    """
+
+    def __init__(
+        self,
+        plain_architecture: Architecture,
+        data: Data,
+        device: Device,
+        recipe: Recipe,
+        constraints: Sequence[Constraint],
+        *,
+        seed: int,
+        training_device: str = "cpu",
+        plain: Screening | None = None,
+    ) -> None:
+        self.data, self.device, self.recipe, self.seed = data, device, recipe, seed
+        self.constraints, self.training_device = tuple(constraints), training_device
+        self._input_shape = plain_architecture.backbone.input_shape
+        self._reference = build(plain_architecture, seed=seed).eval()
+        self._screened: dict[Architecture, Screening] = {}
+        self.plain = plain if plain is not None else self._measure_plain()
+
+    def screen(self, architecture: Architecture) -> Screening:
+        if architecture.is_plain:
+            return self._judged(self.plain)
+        if architecture not in self._screened:
+            self._screened[architecture] = self._measure(architecture)
+        return self._screened[architecture]
+
+    def train(
+        self, architecture: Architecture, epochs: int, on_epoch: OnEpoch | None = None
+    ) -> Evaluation:
+        """Trains on the train split and scores on the validation split.
+
+        Raises:
+            TrainingFailed: the training diverged, ran out of memory or time, or raised.
+        """
+        began = time.monotonic()
+        outcome = train(
+            build(architecture, seed=self.seed),
+            self.data,
+            self.recipe,
+            seed=self.seed,
+            epochs=epochs,
+            device=self.training_device,
+            on_epoch=on_epoch,
+        )
+        metrics = {"accuracy": outcome.accuracy, "validation_loss": outcome.loss}
+        return Evaluation(
+            metrics=metrics,
+            seconds=time.monotonic() - began,
+            violations=excesses(self.constraints, metrics, {}),
+            intervals={"accuracy": _binomial_interval(outcome.accuracy, outcome.images)},
+            correct=outcome.correct,
+            images=outcome.images,
+        )
+
+    def _measure(self, architecture: Architecture) -> Screening:
+        network = build(architecture, seed=self.seed).eval()
+        counted = complexity(network, self._input_shape)
+        metrics: dict[str, float] = {
+            "params": counted.params,
+            "flops": counted.flops,
+            "activations": counted.activations,
+            "peak_memory_mb": peak_activation_mb(network, self._input_shape),
+        }
+        intervals: dict[str, tuple[float, float]] = {}
+        if not excesses(self.constraints, metrics, self.plain.metrics):
+            latency = self._latency(network, architecture)
+            metrics["latency_ms"] = latency.ms
+            intervals["latency_ms"] = (latency.low, latency.high)
+        return self._judged(Screening(metrics, {}, intervals, counted.uncounted))
+
+    def _judged(self, screening: Screening) -> Screening:
+        violations = excesses(self.constraints, screening.metrics, self.plain.metrics)
+        return Screening(screening.metrics, violations, screening.intervals, screening.uncounted)
+
+    def _latency(self, network: torch.nn.Module, architecture: Architecture) -> Latency:
+        [latency] = measure_latency(
+            self.device,
+            [network],
+            self._reference,
+            self._input_shape,
+            rng=np.random.default_rng((self.seed, zlib.crc32(str(architecture).encode()))),
+            reference_ms=self.plain.metrics["latency_ms"],
+            bound_ms=self._latency_bound_ms(),
+            max_seconds=SCREENING_SECONDS,
+        )
+        return latency
+
+    def _latency_bound_ms(self) -> float:
+        bounds = [
+            constraint.resolve(self.plain.metrics).bound
+            for constraint in self.constraints
+            if constraint.metric == "latency_ms" and constraint.op == "<="
+        ]
+        return min(bounds, default=math.inf)
+
+    def _measure_plain(self) -> Screening:
+        counted = complexity(self._reference, self._input_shape)
+        latency = measure_reference(self.device, self._reference, self._input_shape)
+        metrics = {
+            "params": counted.params,
+            "flops": counted.flops,
+            "activations": counted.activations,
+            "peak_memory_mb": peak_activation_mb(self._reference, self._input_shape),
+            "latency_ms": latency.ms,
+        }
+        return Screening(
+            metrics, {}, {"latency_ms": (latency.low, latency.high)}, counted.uncounted
+        )
+
+
+class TableEvaluator:
+    """Replays a table of recorded results: no training, no measuring."""
+
+    def __init__(
+        self, table: Table, constraints: Sequence[Constraint], plain: Architecture, epochs: int
+    ) -> None:
+        self.table, self.constraints, self.epochs = table, tuple(constraints), epochs
+        try:
+            found = _cheap(table.lookup(plain, epochs).metrics)
+        except LookupError:
+            found = {}
+        self.plain = Screening(found)
+        relative = [c for c in self.constraints if c.relative and c.metric not in found]
+        if relative:
+            raise AttnasError(
+                f"the bound '{relative[0].metric} {relative[0]}' is relative to the plain "
+                "backbone, which the table does not hold."
+            )
+
+    def screen(self, architecture: Architecture) -> Screening:
+        """The recorded cheap metrics.
+
+        Raises:
+            LookupError: the table lacks the architecture; of the plain backbone it then gives
+                no metrics.
+        """
+        if architecture.is_plain:
+            metrics = dict(self.plain.metrics)
+            return Screening(metrics, excesses(self.constraints, metrics, metrics))
+        metrics = _cheap(self.table.lookup(architecture, self.epochs).metrics)
+        return Screening(metrics, excesses(self.constraints, metrics, self.plain.metrics))
+
+    def train(
+        self, architecture: Architecture, epochs: int, on_epoch: OnEpoch | None = None
+    ) -> Evaluation:
+        """The recorded result.
+
+        Raises:
+            LookupError: the table lacks the architecture or the number of epochs.
+        """
+        row = self.table.lookup(architecture, epochs)
+        metrics = dict(row.metrics)
+        return Evaluation(
+            metrics, row.seconds, excesses(self.constraints, metrics, self.plain.metrics)
+        )
+
+
+def missing_metrics(objectives: Sequence[Objective], metrics: Mapping[str, float]) -> list[str]:
+    """The objectives' metrics that an evaluation did not give or gave as NaN."""
+    return [o.metric for o in objectives if not np.isfinite(metrics.get(o.metric, np.nan))]
+
+
+def _cheap(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if METRICS[name].cheap}
+
+
+def _binomial_interval(share: float, images: int) -> tuple[float, float]:
+    interval = binomtest(round(share * images), images).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,260 @@
+import hashlib
+import json
+import sys
+
+import pytest
+import torch
+
+from attnas.evaluator.data import Pool, Pools, load_data, register_source, sources
+from attnas.search_space import InputError
+
+OWN = """
+import torch
+from attnas.evaluator.data import Pool, Pools
+
+def coloured(path=None, size=4, count=60):
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8, generator=rng)
+    return Pools(Pool(images, torch.arange(count) % 3), classes=("a", "b", "c"))
+
+def lopsided():
+    pool = Pool(torch.zeros(20, 1, 4, 4, dtype=torch.uint8), torch.tensor([0] * 18 + [1] * 2))
+    return Pools(pool, classes=("a", "b"), test=pool, validation=pool)
+
+def wrong_type():
+    return [1, 2]
+
+def floats():
+    return Pools(Pool(torch.zeros(6, 1, 4, 4), torch.arange(6) % 2), classes=("a", "b"))
+
+def short_labels():
+    return Pools(Pool(torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(5) % 2), ("a", "b"))
+
+def one_class():
+    return Pools(Pool(torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(6) * 0), ("a",))
+
+def from_one():
+    pool = Pool(torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(6) % 2 + 1)
+    return Pools(pool, classes=("a", "b", "c"))
+
+def beyond():
+    return Pools(Pool(torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(6) % 3), ("a", "b"))
+
+def unseen():
+    pool = Pool(torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(6) % 2)
+    return Pools(pool, classes=("a", "b", "c"))
+
+def unlike_test():
+    small = Pool(torch.zeros(6, 1, 2, 2, dtype=torch.uint8), torch.arange(6) % 2)
+    large = Pool(torch.zeros(6, 1, 4, 4, dtype=torch.uint8), torch.arange(6) % 2)
+    return Pools(large, classes=("a", "b"), test=small)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "own_images.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_images", raising=False)
+    yield "own_images"
+    sys.modules.pop("own_images", None)
+
+
+def problem(*args, **kwargs) -> str:
+    with pytest.raises(InputError) as caught:
+        load_data(*args, **kwargs)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_the_sources_are_those_of_the_folder():
+    assert list(sources()) == ["digits", "folder", "npz", "parquet"]
+
+
+def test_digits_are_the_embedded_images_on_a_scale_of_256():
+    from sklearn.datasets import load_digits
+
+    data = load_data("digits")
+    assert data.input_shape == (1, 8, 8)
+    assert data.classes == tuple("0123456789")
+    assert data.facts["sizes"] == {"train": 1079, "validation": 359, "test": 359}
+    pools = [data.test, data.validation, data.train]
+    together = torch.cat([pool.images for pool in pools]).double().sort(0).values
+    original = torch.from_numpy(load_digits().images)[:, None].mul(255 / 16).sort(0).values
+    assert (together - original).abs().max() <= 0.5
+
+
+def test_no_image_is_in_two_splits(own):
+    data = load_data(f"{own}:coloured", train=0.5, validation=12, test=9)
+    rows = [
+        {image.numpy().tobytes() for image in pool.images}
+        for pool in (data.train, data.validation, data.test)
+    ]
+    assert [len(row) for row in rows] == [30, 12, 9]
+    assert len(set.union(*rows)) == 51
+
+
+def test_images_keep_their_labels_through_the_split(own):
+    data = load_data(f"{own}:coloured", train=0.5, validation=12, test=9)
+    namespace = {}
+    exec(OWN, namespace)
+    source = namespace["coloured"]().train
+    label_of = {
+        i.numpy().tobytes(): int(n) for i, n in zip(source.images, source.labels, strict=True)
+    }
+    for pool in (data.train, data.validation, data.test):
+        for image, label in zip(pool.images, pool.labels, strict=True):
+            assert label_of[image.numpy().tobytes()] == label
+
+
+def test_facts_are_json_and_tell_the_same_data_from_other_data(own):
+    first, again = load_data(f"{own}:coloured"), load_data(f"{own}:coloured")
+    assert json.loads(json.dumps(first.facts)) == first.facts == again.facts
+    split = load_data(f"{own}:coloured", split_seed=1).facts
+    assert split["splits_sha256"] != first.facts["splits_sha256"]
+    assert split["data_sha256"] == first.facts["data_sha256"]
+    assert load_data(f"{own}:coloured", count=63).facts["data_sha256"] != split["data_sha256"]
+    assert first.facts["class_counts"] == {
+        "train": [12, 12, 12],
+        "validation": [4, 4, 4],
+        "test": [4, 4, 4],
+    }
+
+
+def test_the_data_digest_is_that_of_the_pixels_and_labels(own):
+    namespace = {}
+    exec(OWN, namespace)
+    pool: Pool = namespace["coloured"]().train
+    expected = hashlib.sha256(
+        b"train (60, 3, 4, 4)" + pool.images.numpy().tobytes() + pool.labels.numpy().tobytes()
+    ).hexdigest()
+    assert load_data(f"{own}:coloured").facts["data_sha256"] == expected
+
+
+def test_parts_of_the_source_are_used_whole_unless_a_size_says_otherwise(own):
+    data = load_data(f"{own}:lopsided")
+    assert data.facts["sizes"] == {"train": 20, "validation": 20, "test": 20}
+    data = load_data(f"{own}:lopsided", test=0.5)
+    assert data.facts["class_counts"]["test"] == [9, 1]
+
+
+def test_the_first_images_of_a_split_are_stratified(own):
+    data = load_data(f"{own}:coloured", validation=30)
+    assert data.validation.first(9).labels.bincount().tolist() == [3, 3, 3]
+
+
+def test_global_generators_do_not_change_the_split():
+    first = load_data("digits")
+    torch.manual_seed(123)
+    assert load_data("digits").facts == first.facts
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            {"source": "parqet"},
+            "data.source: unknown data source 'parqet'. Did you mean 'parquet'? "
+            "Your own is written 'package.module:function'.",
+        ),
+        (
+            {"source": "no_such_package.images:read"},
+            "data.source: cannot import 'no_such_package.images': "
+            "No module named 'no_such_package'.",
+        ),
+        ({"source": "json:read"}, "data.source: 'json' has no function 'read'."),
+        ({"source": ":read"}, "data.source: ':read' is not 'package.module:function'."),
+        (
+            {"source": "digits", "path": "here"},
+            "data.path: the source 'digits' reads no path. Leave it out.",
+        ),
+        ({"source": "npz"}, "data.path: the source 'npz' needs it."),
+        (
+            {"source": "folder", "path": ".", "image_sizes": 8},
+            "data.image_sizes: unknown option 'image_sizes'. Did you mean 'image_size'? "
+            "(source 'folder')",
+        ),
+        (
+            {"source": "digits", "image_size": 8},
+            "data.image_size: there are no options. (source 'digits')",
+        ),
+        (
+            {"source": "digits", "train": 2000},
+            "data.train: 2000 images are asked for; there are 1797.",
+        ),
+        (
+            {"source": "digits", "train": 1500, "validation": 200},
+            "data.train: 1500 images are asked for, 1238 of 1797 are left beside 359 test, "
+            "200 validation.",
+        ),
+    ],
+)
+def test_a_wrong_request_is_said_with_its_key(call, message):
+    assert problem(**call) == message
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            "wrong_type",
+            "data.source: 'own_images:wrong_type' returned list; "
+            "attnas.evaluator.data.Pools is needed.",
+        ),
+        (
+            "floats",
+            "data: the train images are torch.float32 of shape (6, 1, 4, 4); "
+            "torch.uint8 of shape (N, C, H, W) is needed.",
+        ),
+        (
+            "short_labels",
+            "data: the train labels are torch.int64 of shape (5,); "
+            "torch.int64 of shape (6,) is needed.",
+        ),
+        ("one_class", "data: the images have 1 class (a); two or more are needed."),
+        ("from_one", "data: the labels start at 1; they must start at 0."),
+        (
+            "beyond",
+            "data: the train labels run from 0 to 2; with 2 classes they must run from 0 to 1.",
+        ),
+        ("unseen", "data: no training image of the class 'c'."),
+        (
+            "unlike_test",
+            "data: test images are 1x2x2, training images 1x4x4; one size is needed.",
+        ),
+    ],
+)
+def test_what_a_source_may_not_return(own, function, message):
+    assert problem(f"{own}:{function}") == message
+
+
+def test_a_class_that_the_split_leaves_without_training_images_is_named(own):
+    assert problem(f"{own}:lopsided", train=1) == (
+        "data.train: the class 'a' gets no training image."
+    )
+
+
+def test_numbered_classes_refuse_a_label_beyond_all_images():
+    from attnas.evaluator.data.pool import numbered_classes
+
+    pool = Pool(torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1, 2**40]))
+    with pytest.raises(InputError) as caught:
+        numbered_classes({"train": pool})
+    assert str(caught.value) == "data: a label is 1099511627776, but there are only 3 images."
+
+
+def test_pools_are_checked_as_they_are():
+    pool = Pool(torch.zeros(0, 1, 2, 2, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
+    from attnas.evaluator.data.pool import check
+
+    with pytest.raises(InputError) as caught:
+        check(Pools(pool, classes=("a", "b")))
+    assert str(caught.value) == "data: there is no train image."
+
+
+def test_a_name_is_registered_once():
+    def digits() -> Pools:
+        raise AssertionError("never called")
+
+    with pytest.raises(ValueError, match=r"source 'digits' is already attnas\.evaluator\.data"):
+        register_source("digits")(digits)

@@ -1,0 +1,54 @@
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from attnas.evaluator.devices import device
+from attnas.evaluator.devices import onnxruntime_cpu as module
+from attnas.search_space import AttnasError
+
+
+def test_missing_packages_are_named_with_what_to_install(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name != "onnx" else name)
+    with pytest.raises(AttnasError) as raised:
+        device("onnxruntime-cpu")
+    assert str(raised.value) == (
+        "the device 'onnxruntime-cpu' needs onnxscript, onnxruntime. "
+        "Install with `pip install 'attnas[onnx]'`."
+    )
+
+
+def test_the_exported_network_computes_what_torch_computes(monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
+    results = []
+    session = onnxruntime.InferenceSession
+
+    class Recording(session):
+        def run(self, outputs, feed):
+            results.append((feed, super().run(outputs, feed)))
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Recording)
+    device("onnxruntime-cpu", batch_size=2).prepare(network, (3, 8, 8))()
+    [(feed, [output])] = results
+    [images] = feed.values()
+    assert images.shape == (2, 3, 8, 8)
+    with torch.no_grad():
+        expected = network.eval()(torch.from_numpy(images))
+    np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-5)
+    assert device("onnxruntime-cpu").describe()["onnxruntime"] == onnxruntime.__version__
+
+
+def test_a_network_that_cannot_be_exported_is_an_error_to_act_on(monkeypatch):
+    pytest.importorskip("onnxruntime")
+
+    def fail(*args, **settings):
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(module.torch.onnx, "export", fail)
+    with pytest.raises(AttnasError) as raised:
+        device("onnxruntime-cpu").prepare(nn.Identity(), (3, 8, 8))
+    assert str(raised.value) == "cannot export the network to ONNX: no such operator"
