@@ -5,6 +5,7 @@ from .backbone import Backbone, Insertion, Site, Stage, Unit
 from .blocks import Block, block, blocks, hidden_width, register_block
 from .choice import NONE, Choice
 from .errors import AttnasError, InputError, unknown
+from .importing import import_module, import_own
 from .space import SearchSpace
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "block",
     "blocks",
     "hidden_width",
+    "import_module",
+    "import_own",
     "register_block",
     "unknown",
 ]

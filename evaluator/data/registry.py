@@ -1,13 +1,11 @@
 """The register of data sources, and a user's own function as one."""
 
-import importlib
 import inspect
 import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attnas.search_space import InputError, unknown
+from attnas.search_space import InputError, import_own, unknown
 
 from .pool import Pools
 
@@ -47,7 +45,7 @@ def source(name: str) -> Source:
         InputError: there is none.
     """
     if ":" in name:
-        return _own(name)
+        return import_own(name, key="data.source")
     if name not in _SOURCES:
         found = unknown("data source", name, _SOURCES)
         own = " Your own is written 'package.module:function'."
@@ -80,21 +78,3 @@ def call(name: str, path: str | os.PathLike[str] | None, options: Mapping[str, A
         if required and parameter.name not in given:
             raise InputError(f"the source '{name}' needs it.", key=f"data.{parameter.name}")
     return function(**given)
-
-
-def _own(reference: str) -> Source:
-    module_name, _, function_name = reference.partition(":")
-    if not module_name or not function_name:
-        raise InputError(f"'{reference}' is not 'package.module:function'.", key="data.source")
-    here = os.getcwd()
-    sys.path.insert(0, here)  # a command's own path is that of the command, not of its user
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(f"cannot import '{module_name}': {error}.", key="data.source") from error
-    finally:
-        sys.path.remove(here)
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise InputError(f"'{module_name}' has no function '{function_name}'.", key="data.source")
-    return function

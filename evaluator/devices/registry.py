@@ -1,6 +1,5 @@
 """The register of devices and what each can do."""
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -8,7 +7,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
-from attnas.search_space import InputError, unknown
+from attnas.search_space import InputError, import_own, unknown
 
 _DEVICES: dict[str, type["Device"]] = {}
 
@@ -87,7 +86,7 @@ def device(name: str = "torch-cpu", **settings: Any) -> Device:
         InputError: the name, a setting or its value is wrong, or the device is not there.
         AttnasError: the device needs a package that is not installed.
     """
-    cls = _own_device(name) if ":" in name else _registered(name)
+    cls = import_own(name, key="device.name", kind="Class") if ":" in name else _registered(name)
     known = inspect.signature(cls).parameters
     for setting in settings:
         if setting not in known:
@@ -108,20 +107,6 @@ def _registered(name: str) -> type[Device]:
         error = unknown("device", name, _DEVICES, listing="attnas devices")
         raise error.inside(key="device.name")
     return _DEVICES[name]
-
-
-def _own_device(path: str) -> type[Device]:
-    module_name, _, class_name = path.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(
-            f"cannot import '{module_name}' of device '{path}': {error}.", key="device.name"
-        ) from error
-    cls = getattr(module, class_name, None)
-    if not isinstance(cls, type):
-        raise InputError(f"'{module_name}' has no class '{class_name}'.", key="device.name")
-    return cls
 
 
 def whole_number(value: Any, setting: str, *, most: int | None = None) -> None:

@@ -1,15 +1,13 @@
 """The register of backbones, and networks from their names and arguments."""
 
-import importlib
 import inspect
-import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 
 from ..errors import InputError, unknown
+from ..importing import import_own
 
 KEY = "search_space.backbone"
 FROM_DATA = ("classes", "in_channels")
@@ -123,7 +121,7 @@ def _check_argument(
 def _from_factory(
     name: str, arguments: Mapping[str, Any], from_data: Mapping[str, int]
 ) -> nn.Module:
-    factory = _import(name)
+    factory: Factory = import_own(name, key=f"{KEY}.factory")
     try:
         signature = inspect.signature(factory)
     except (TypeError, ValueError):  # written in C: it says itself what it does not take
@@ -160,32 +158,3 @@ def _check_call(name: str, signature: inspect.Signature, arguments: Mapping[str,
             f"'{name}' needs {', '.join(missing)}. Give it under 'arguments'.",
             key=f"{KEY}.arguments",
         )
-
-
-def _import(name: str) -> Factory:
-    """The function `package.module:function`, found from the working directory too.
-
-    Raises:
-        InputError: the module cannot be imported or lacks the function.
-    """
-    module_name, _, function = name.partition(":")
-    if not module_name or not function:
-        raise InputError(
-            f"cannot read '{name}'. Write 'package.module:function'.", key=f"{KEY}.factory"
-        )
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        importlib.invalidate_caches()
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise InputError(
-            f"cannot import '{module_name}' of '{name}': {type(error).__name__}: {error}. It must "
-            "be installed or lie in the working directory.",
-            key=f"{KEY}.factory",
-        ) from error
-    factory = getattr(module, function, None)
-    if not callable(factory):
-        public = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
-        raise unknown(f"function of '{module_name}'", function, public).inside(key=f"{KEY}.factory")
-    return factory

@@ -159,11 +159,12 @@ def test_global_generators_do_not_change_the_split():
         ),
         (
             {"source": "no_such_package.images:read"},
-            "data.source: cannot import 'no_such_package.images': "
-            "No module named 'no_such_package'.",
+            "data.source: cannot import 'no_such_package.images' of 'no_such_package.images:read': "
+            "ModuleNotFoundError: No module named 'no_such_package'. It must be installed or lie "
+            "in the working directory.",
         ),
         ({"source": "json:read"}, "data.source: 'json' has no function 'read'."),
-        ({"source": ":read"}, "data.source: ':read' is not 'package.module:function'."),
+        ({"source": ":read"}, "data.source: cannot read ':read'. Write 'package.module:function'."),
         (
             {"source": "digits", "path": "here"},
             "data.path: the source 'digits' reads no path. Leave it out.",

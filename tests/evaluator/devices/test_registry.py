@@ -101,8 +101,9 @@ def test_a_device_of_ones_own_is_found_by_its_path(own_module):
         (
             "no_such_lab:Mine",
             {},
-            "device.name: cannot import 'no_such_lab' of device 'no_such_lab:Mine': "
-            "No module named 'no_such_lab'.",
+            "device.name: cannot import 'no_such_lab' of 'no_such_lab:Mine': "
+            "ModuleNotFoundError: No module named 'no_such_lab'. It must be installed or lie in "
+            "the working directory.",
         ),
     ],
 )

@@ -136,7 +136,7 @@ def test_a_factory_that_cannot_be_used_is_refused(own_module):
     )
     key = "search_space.backbone"
     assert message(f"{name}:mkae") == (
-        f"{key}.factory: unknown function of '{name}' 'mkae'. Did you mean 'make'?"
+        f"{key}.factory: '{name}' has no function 'mkae'. Did you mean 'make'?"
     )
     assert message(f"{name}:make", {"widht": 3}) == (
         f"{key}.arguments.widht: unknown argument of '{name}:make' 'widht'. Did you mean 'width'?"
