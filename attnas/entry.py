@@ -1,0 +1,61 @@
+"""The entry of the command `attnas`: its exit code and its errors.
+
+Exit codes: 0 done, 1 failed, 2 the input was wrong, 130 interrupted with the run saved.
+"""
+
+import sys
+import traceback
+
+import click
+
+from .command_line import app, say
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Runs the command; the process ends with its exit code."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    sys.exit(run_command(arguments, debug=debug))
+
+
+def run_command(arguments: list[str], *, debug: bool = False) -> int:
+    """Runs the command with these arguments and returns its exit code.
+
+    An error is one message on standard error; `debug` shows its traceback too.
+    """
+    try:
+        result = app(arguments, prog_name="attnas", standalone_mode=False)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        result = INTERRUPTED
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return _report(error)
+    code = result if isinstance(result, int) else 0
+    if code == INTERRUPTED:  # typer makes this code of a KeyboardInterrupt
+        say("Interrupted. What was finished is saved; the same command goes on.")
+    return code
+
+
+def _report(error: Exception) -> int:
+    """Prints the error for people; the exit code."""
+    from attnas.search_space.errors import AttnasError
+
+    if isinstance(error, AttnasError):
+        say(f"attnas: {error}")
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, OSError):
+        say(f"attnas: {error.filename or 'file system'}: {error.strerror or error}.")
+        return 1
+    say(
+        f"attnas: internal error: {type(error).__name__}: {error}. What was finished is saved; "
+        "--debug shows the traceback."
+    )
+    return 1

@@ -1,0 +1,82 @@
+"""The full training of an exported architecture, scored on the test split."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from attnas.evaluator import Data, Outcome, Pool, Recipe, TrainingFailed, load_data, train
+from attnas.results import load_export
+from attnas.search_space import AttnasError, InputError
+from attnas.search_space.build import build
+
+
+def train_exported(
+    exported: Path,
+    *,
+    epochs: int,
+    data_path: str | None,
+    seed: int,
+    weights: Path,
+    say: Callable[[str], None],
+) -> Outcome:
+    """Trains on all images but the test split and writes the weights as safetensors.
+
+    The data and the recipe are those of the search; `data_path` says where the data are now.
+
+    Raises:
+        InputError: the export or its data cannot be read, or the data are others.
+        AttnasError: the training failed.
+    """
+    architecture, document = load_export(exported)
+    data = _all_but_test(document["data"], data_path, str(exported))
+    if data.input_shape != architecture.backbone.input_shape:
+        raise InputError(
+            f"the images are {data.input_shape}; the architecture was made for "
+            f"{architecture.backbone.input_shape}.",
+            key="data",
+            file=str(exported),
+        )
+    recipe = replace(Recipe(**document["recipe"]), epochs=epochs, time_limit_s=None)
+    network = build(architecture, seed=seed)
+    say(f"{architecture}: {len(data.train):,} images, {epochs} epochs.")
+    try:
+        outcome = train(
+            network,
+            data,
+            recipe,
+            seed=seed,
+            device="cuda" if torch.cuda.is_available() else "cpu",
+            split="test",
+            on_epoch=lambda epoch, loss: say(
+                f"epoch {epoch} of {epochs}: training loss {loss:.3f}"
+            ),
+        )
+    except TrainingFailed as error:
+        raise AttnasError(f"the training failed: {error}.") from error
+    state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    save_file(state, weights)
+    return outcome
+
+
+def _all_but_test(facts: dict, data_path: str | None, file: str) -> Data:
+    """The data of the search with its validation images given back to training."""
+    if not facts:
+        raise InputError("the run replayed a table: there are no data to train on.", file=file)
+    data = load_data(
+        facts["source"],
+        path=data_path or facts["path"],
+        validation=facts["sizes"]["validation"],
+        test=facts["sizes"]["test"],
+        split_seed=facts["split_seed"],
+        **facts["options"],
+    )
+    if data.facts["data_sha256"] != facts["data_sha256"]:
+        raise InputError("the data are not those of the search.", key="data", file=file)
+    together = Pool(
+        torch.cat([data.train.images, data.validation.images]),
+        torch.cat([data.train.labels, data.validation.labels]),
+    )
+    return replace(data, train=together)

@@ -1,0 +1,138 @@
+"""The live view of a search: a line a trial, and below it what is going on."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from attnas.results import Run, Trial
+from attnas.strategies import Proposal
+
+from .config import Config
+from .search import Observer
+
+
+class LiveView(Observer):
+    """Shows trials done, feasible, best so far, hypervolume and time left.
+
+    On a terminal the last lines are redrawn in place; elsewhere there is one line a trial.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live: Live | None = None
+        self.run: Run | None = None
+        self.budget_trials: int | None = None
+        self.now = ""
+        self.began = time.monotonic()
+        self.trained_here = 0
+        self.interrupted = False
+
+    @contextmanager
+    def shown(self) -> Iterator["LiveView"]:
+        """Draws, and minds Ctrl-C, for as long as the block runs."""
+        before = signal.signal(signal.SIGINT, self._interrupt), sys.unraisablehook
+        sys.unraisablehook = _quiet_about_interrupts
+        try:
+            if not self.console.is_terminal:
+                yield self
+                return
+            with Live(console=self.console, refresh_per_second=4, transient=True) as live:
+                self.live = live
+                yield self
+        finally:
+            self.live = None
+            signal.signal(signal.SIGINT, before[0])
+            sys.unraisablehook = before[1]
+
+    def _interrupt(self, *_: object) -> None:
+        self.interrupted = True
+        raise KeyboardInterrupt
+
+    def _check_interrupted(self) -> None:
+        """Python drops an exception that a signal raises inside a destructor or a callback of
+        a weak reference; so the search stops here at the latest."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+    def note(self, text: str) -> None:
+        self.console.print(text, highlight=False)
+
+    def begin(self, run: Run, config: Config) -> None:
+        self.run, self.budget_trials = run, config.budget.trials
+        if run.trials:
+            self.note(f"Goes on with {run.folder}: {len(run.trials)} trials are in it.")
+        else:
+            self.note(f"Run {run.folder}.")
+
+    def evaluating(self, number: int, proposal: Proposal) -> None:
+        self._check_interrupted()
+        self.now = f"trial {number}: {proposal.architecture}"
+        self._draw()
+
+    def epoch(self, epoch: int, epochs: int) -> None:
+        self._check_interrupted()
+        self.now = f"{self.now.split('  epoch')[0]}  epoch {epoch} of {epochs}"
+        self._draw()
+
+    def trial(self, trial: Trial) -> None:
+        if trial.state != "infeasible":
+            self.trained_here += 1
+        self.console.print(_line(trial), highlight=False, soft_wrap=True)
+        self.now = ""
+        self._draw()
+
+    def _draw(self) -> None:
+        if self.live is not None and self.run is not None:
+            self.live.update(self._status())
+
+    def _status(self) -> Table:
+        assert self.run is not None
+        trials = self.run.trials
+        trained = [trial for trial in trials if trial.state != "infeasible"]
+        feasible = [trial for trial in trained if trial.feasible]
+        grid = Table.grid(padding=(0, 2))
+        of = f" of {self.budget_trials}" if self.budget_trials else ""
+        parts = [f"{len(trained)}{of} trained", f"{len(feasible)} feasible"]
+        parts.append(f"{len(trials) - len(trained)} rejected untrained")
+        if feasible:
+            parts.append(f"best {max(t.metrics.get('accuracy', 0) for t in feasible):.1%}")
+            parts.append(f"hypervolume {self.run.hypervolume():.4f}")
+        if left := self._time_left(len(trained)):
+            parts.append(left)
+        grid.add_row(Text(" · ".join(parts), style="bold"))
+        grid.add_row(Text(self.now, style="dim", overflow="ellipsis", no_wrap=True))
+        return grid
+
+    def _time_left(self, trained: int) -> str:
+        if not self.budget_trials or not self.trained_here:
+            return ""
+        each = (time.monotonic() - self.began) / self.trained_here
+        minutes, seconds = divmod(round(each * max(0, self.budget_trials - trained)), 60)
+        return f"{minutes}:{seconds:02d} left"
+
+
+def _quiet_about_interrupts(unraisable: "sys.UnraisableHookArgs") -> None:
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+
+
+def _line(trial: Trial) -> Text:
+    """One trial on one line."""
+    head = f"{trial.number:4d}  "
+    if trial.state == "complete":
+        figures = [f"{trial.metrics['accuracy']:.2%}"] if "accuracy" in trial.metrics else []
+        if "latency_ms" in trial.metrics:
+            figures.append(f"{trial.metrics['latency_ms']:.3g} ms")
+        figures.append(f"{trial.seconds:.0f} s")
+        style = "" if trial.feasible else "yellow"
+        mark = "" if trial.feasible else f"  infeasible: {trial.reason}"
+        return Text(f"{head}{'  '.join(figures)}  {trial.architecture}{mark}", style=style)
+    style = "dim" if trial.state == "infeasible" else "red"
+    return Text(f"{head}{trial.state}  {trial.architecture}  {trial.reason}", style=style)

@@ -1,0 +1,96 @@
+"""The config reference and the commented config, both made from the schema."""
+
+from typing import Any
+
+import yaml
+from pydantic.fields import FieldInfo
+
+from .config import sections
+
+_INTRODUCTION = """\
+# Config reference
+
+Made by `attnas schema --markdown` from the schema that configs are checked against.
+`attnas init` writes a config with these comments; `attnas schema` prints the JSON schema.
+Unknown keys are refused. A key can be given on the command line too:
+`attnas search CONFIG --set training.epochs=10`.
+"""
+
+_STARTER: dict[str, Any] = {
+    "name": "my-search",
+    "data": {"source": "digits"},
+    "search_space": {
+        "backbone": {"name": "resnet_cifar", "depth": 8},
+        "blocks": ["none", "se", "eca", "cbam"],
+        "ratios": [4, 8, 16],
+        "placements": ["residual"],
+    },
+    "objectives": {"accuracy": "max", "latency_ms": "min"},
+    "constraints": {"latency_ms": "<= 1.15x"},
+    "device": {"name": "torch-cpu", "threads": 1, "batch_size": 1},
+    "strategy": None,  # the default's name is filled in
+    "training": {"epochs": 6},
+    "budget": {"trials": 20},
+    "seed": 0,
+}
+
+
+def markdown_reference() -> str:
+    """The text of docs/config.md."""
+    parts = [_INTRODUCTION]
+    for key, model in sections():
+        doc = " ".join((model.__doc__ or "").split())
+        parts.append(f"\n## {f'`{key}`' if key else 'Top level'}\n\n{doc}\n")
+        parts.append("| key | type | default | meaning |\n| --- | --- | --- | --- |")
+        parts.extend(_row(name, field) for name, field in model.model_fields.items())
+    return "\n".join(parts) + "\n"
+
+
+def commented_config() -> str:
+    """A config that runs as it is, each key with its meaning."""
+    fields = {key: model.model_fields for key, model in sections()}
+    lines = ["# `attnas search` runs this file; docs/config.md explains every key."]
+    for name, value in _STARTER.items():
+        inner = fields.get(name)
+        if name == "strategy" and inner is not None:
+            value = {"name": inner["name"].default}
+        if inner is None or not isinstance(value, dict):
+            lines.append(_entry(name, value, fields[""][name], ""))
+            continue
+        lines.append(f"{name}:  # {fields[''][name].description}")
+        lines.extend(_entry(key, v, inner.get(key), "  ") for key, v in value.items())
+    return "\n".join(lines) + "\n"
+
+
+def _entry(name: str, value: Any, field: FieldInfo | None, indent: str) -> str:
+    comment = f"  # {field.description}" if field is not None and field.description else ""
+    return f"{indent}{name}: {_one_line(value)}{comment}"
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    meaning = (field.description or "").replace("|", "\\|")
+    return f"| `{name}` | {_type(field)} | {_default(field)} | {meaning} |"
+
+
+def _type(field: FieldInfo) -> str:
+    annotation = field.annotation
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    if "[" in str(annotation):
+        text = str(annotation)
+    for noise in ("attnas.config.", "typing.", "Config"):
+        text = text.replace(noise, "")
+    return f"`{text}`".replace("|", "\\|")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if hasattr(value, "model_dump"):
+        return "see below"
+    return f"`{_one_line(value)}`"
+
+
+def _one_line(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000, sort_keys=False).strip()
+    return text.removesuffix("...").strip()

@@ -1,0 +1,235 @@
+"""From a config to the objects of a search."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from attnas.evaluator import (
+    Constraint,
+    Data,
+    Evaluator,
+    Recipe,
+    Screening,
+    Table,
+    TableEvaluator,
+    TrainingEvaluator,
+    device,
+    load_data,
+)
+from attnas.results import Objective, metric
+from attnas.search_space import Backbone, InputError, SearchSpace, import_module
+from attnas.search_space.backbones import make_backbone
+from attnas.strategies import Strategy, make_strategy
+
+from .config import BackboneConfig, Config, DataConfig
+
+PACKAGES = ("attnas", "torch", "numpy", "optuna", "fvcore", "pandas", "moocore", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is searched: the space, the objectives and the constraints, and the data if any."""
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+    data: Data | None
+    table: Table | None
+
+
+def import_plugins(config: Config) -> None:
+    """Imports the modules that the config names, from the working directory too.
+
+    Raises:
+        InputError: one cannot be imported.
+    """
+    for i, name in enumerate(config.plugins):
+        import_module(name, key=f"plugins[{i}]")
+
+
+def make_problem(config: Config) -> Problem:
+    """Loads the data and builds the search space.
+
+    Raises:
+        InputError: the config names what does not exist or does not fit; with its key.
+    """
+    import_plugins(config)
+    objectives = _objectives(config)
+    constraints = _constraints(config)
+    data = None if config.evaluator else read_data(config.data)
+    backbone = read_backbone(config.search_space.backbone, data)
+    wanted = config.search_space
+    try:
+        space = SearchSpace.create(
+            backbone,
+            blocks=wanted.blocks,
+            ratios=wanted.ratios,
+            placements=wanted.placements,
+            stages={
+                name: stage.model_dump(exclude_none=True) for name, stage in wanted.stages.items()
+            },
+            identity_start=wanted.identity_start,
+        )
+    except InputError as error:
+        raise error.inside(key="search_space") from error
+    table = None
+    if config.evaluator:
+        table = Table.load(config.evaluator.table, space, metrics=[o.metric for o in objectives])
+    return Problem(space, objectives, constraints, data, table)
+
+
+def read_data(config: DataConfig) -> Data:
+    """The data that the config describes, split.
+
+    Raises:
+        InputError: as `load_data`, with the key.
+    """
+    return load_data(
+        config.source,
+        path=config.path,
+        train=config.train,
+        validation=config.validation,
+        test=config.test,
+        split_seed=config.split_seed,
+        **config.options,
+    )
+
+
+def read_backbone(config: BackboneConfig, data: Data | None) -> Backbone:
+    """The backbone that the config describes, on the shape and classes of the data.
+
+    Without data (a table is replayed) it stands on 3 x 32 x 32 images of 10 classes.
+    """
+    shape = data.input_shape if data is not None else (3, 32, 32)
+    classes = len(data.classes) if data is not None else 10
+    return make_backbone(
+        name=config.name,
+        factory=config.factory,
+        arguments={**config.arguments, **config.options},
+        stages=config.stages,
+        input_shape=shape,
+        classes=classes,
+    )
+
+
+def make_evaluator(config: Config, problem: Problem, plain: Screening | None) -> Evaluator:
+    """The evaluator; `plain` are the plain backbone's cheap metrics if the run has them."""
+    if problem.table is not None:
+        return TableEvaluator(
+            problem.table, problem.constraints, problem.space.plain, config.training.epochs
+        )
+    if problem.data is None:
+        raise ValueError("a problem has data or a table")
+    settings = config.device.model_dump()
+    return TrainingEvaluator(
+        problem.space.plain,
+        problem.data,
+        device(settings.pop("name"), **settings),
+        make_recipe(config),
+        problem.constraints,
+        seed=config.seed,
+        training_device="cuda" if torch.cuda.is_available() else "cpu",
+        plain=plain,
+    )
+
+
+def make_recipe(config: Config) -> Recipe:
+    """The recipe of the brief training."""
+    try:
+        return Recipe(**config.training.model_dump())
+    except ValueError as error:
+        raise InputError(f"{error}.", key="training") from error
+
+
+def make_searcher(config: Config, problem: Problem) -> Strategy:
+    """The strategy.
+
+    Raises:
+        InputError: an unknown strategy or setting; the message names the nearest.
+    """
+    settings: dict[str, Any] = config.strategy.options
+    return make_strategy(
+        config.strategy.name,
+        space=problem.space,
+        objectives=problem.objectives,
+        epochs=config.training.epochs,
+        seed=config.seed,
+        **settings,
+    )
+
+
+def make_facts(config: Config, problem: Problem, plain: Screening) -> dict[str, Any]:
+    """What a run must remember to be read without its config being interpreted again."""
+    space = problem.space
+    return {
+        "backbone": space.backbone.to_dict(),
+        "identity_start": space.identity_start,
+        "options": {
+            stage: [str(choice) for choice in space.options(stage)] for stage in space.stage_names
+        },
+        "objectives": {o.metric: o.direction for o in problem.objectives},
+        "constraints": {c.metric: str(c) for c in problem.constraints},
+        "plain": asdict(plain),
+        "data": dict(problem.data.facts) if problem.data is not None else {},
+        "device": config.device.model_dump(),
+        "recipe": config.training.model_dump(),
+        "strategy": config.strategy.model_dump(),
+        "seed": config.seed,
+        "space_size": space.size,
+    }
+
+
+def environment(evaluator: Evaluator) -> dict[str, Any]:
+    """Versions and machine, for a reader who wants to know what the figures hold for."""
+    measured_on = getattr(evaluator, "device", None)
+    return {
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "training_threads": torch.get_num_threads(),
+        "training_device": getattr(evaluator, "training_device", "none"),
+        "device": measured_on.describe() if measured_on is not None else {},
+    }
+
+
+def _objectives(config: Config) -> tuple[Objective, ...]:
+    for name in config.objectives:
+        try:
+            metric(name)
+        except InputError as error:
+            raise error.inside(key=f"objectives.{name}") from error
+    return tuple(Objective(name, way) for name, way in config.objectives.items())
+
+
+def _constraints(config: Config) -> tuple[Constraint, ...]:
+    found = []
+    for name, text in config.constraints.items():
+        try:
+            constraint = Constraint.parse(name, text)
+        except InputError as error:
+            raise error.inside(key=f"constraints.{name}") from error
+        if constraint.relative and not metric(name).cheap:
+            raise InputError(
+                f"'{text}' is relative to the plain backbone, whose {name} is known only after "
+                "its training. Write an absolute bound.",
+                key=f"constraints.{name}",
+            )
+        found.append(constraint)
+    return tuple(found)
+
+
+def run_folder(config: Config, runs: str | Path) -> Path:
+    """Where the run of this config lives."""
+    return Path(runs) / config.name
+
+
+def screening_from(facts: Mapping[str, Any]) -> Screening:
+    """The plain backbone's cheap metrics as a run remembers them."""
+    plain = facts["plain"]
+    intervals = {name: (low, high) for name, (low, high) in plain["intervals"].items()}
+    return Screening(plain["metrics"], {}, intervals, tuple(plain["uncounted"]))

@@ -1,0 +1,20 @@
+"""Search strategies: what to evaluate next. Every module of this folder is imported."""
+
+import importlib
+import pkgutil
+
+from .protocol import History, Proposal, Strategy, generator
+from .registry import make_strategy, register_strategy, strategies
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = [
+    "History",
+    "Proposal",
+    "Strategy",
+    "generator",
+    "make_strategy",
+    "register_strategy",
+    "strategies",
+]

@@ -1,0 +1,40 @@
+"""What may still be proposed: nothing tried, in flight or rejected."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from attnas.search_space import Architecture, SearchSpace
+
+from .protocol import History, Proposal
+
+
+def spent(history: History, epochs: int) -> frozenset[Architecture]:
+    """Architectures that must not be proposed at this fidelity."""
+    tried = {architecture for architecture, done in history.tried if done == epochs}
+    return history.rejected | tried
+
+
+def fresh(
+    space: SearchSpace,
+    history: History,
+    epochs: int,
+    rng: np.random.Generator,
+    candidates: Iterable[Architecture] = (),
+) -> Proposal | None:
+    """The first candidate that may be proposed, else a uniform draw of what is left.
+
+    None when nothing is left. `candidates` is read lazily and must end. The draw takes
+    O(size of the history): by rejection while more than half of the space is left, by
+    listing what is left afterwards.
+    """
+    used = spent(history, epochs)
+    for candidate in candidates:
+        if candidate not in used and candidate in space:
+            return Proposal(candidate, epochs)
+    if space.size > 2 * len(used):
+        while (drawn := space.sample(rng)) in used:
+            pass
+        return Proposal(drawn, epochs)
+    left = [a for a in space.enumerate() if a not in used]
+    return Proposal(left[rng.integers(len(left))], epochs) if left else None

@@ -1,0 +1,140 @@
+"""The register of search strategies, and how one is made from the settings of a config."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field, fields
+from typing import Any, TypeVar
+
+from attnas.results import Objective
+from attnas.search_space import InputError, SearchSpace, import_own, unknown
+
+from .protocol import Strategy
+
+Class = TypeVar("Class", bound=type)
+
+_STRATEGIES: dict[str, type] = {}
+_GIVEN = ("space", "objectives", "epochs", "seed")
+
+
+def register_strategy(name: str) -> Callable[[Class], Class]:
+    """Class decorator that makes a strategy selectable under a name.
+
+    Raises:
+        ValueError: the name is taken by another class, or the class has no `propose`.
+    """
+
+    def register(strategy: Class) -> Class:
+        taken = _STRATEGIES.get(name)
+        if taken is not None and taken.__qualname__ != strategy.__qualname__:
+            raise ValueError(
+                f"strategy {name!r} is already {taken.__module__}.{taken.__qualname__}"
+            )
+        if not callable(getattr(strategy, "propose", None)):
+            raise ValueError(f"strategy {name!r}: {strategy.__qualname__} needs a method `propose`")
+        _STRATEGIES[name] = strategy
+        return strategy
+
+    return register
+
+
+def setting(default: int | float, meaning: str, *, low: float, high: float = math.inf) -> Any:
+    """A numeric field of a strategy, with its bounds (inclusive) and what it means.
+
+    The default's type is the setting's: an int setting takes no fractions.
+    """
+    return field(default=default, metadata={"meaning": meaning, "low": low, "high": high})
+
+
+def check_settings(strategy: Any) -> None:
+    """Holds the fields made by `setting` against their bounds; called from `__post_init__`.
+
+    Raises:
+        InputError: a value is not a number of the default's type within the bounds; the key
+            is the setting's name.
+    """
+    for entry in fields(strategy):
+        if "low" not in entry.metadata:
+            continue
+        value, low, high = getattr(strategy, entry.name), *_bounds(entry.metadata)
+        whole = isinstance(entry.default, int)
+        kinds = int if whole else (int, float)
+        right = isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+        if not right:
+            span = f"of {low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
+            kind = "a whole number" if whole else "a number"
+            raise InputError(
+                f"cannot be {value!r}. Write {kind} {span}; the default is {entry.default}.",
+                key=entry.name,
+            )
+
+
+def strategies() -> Mapping[str, str]:
+    """All registered strategies: the first line of each one's docstring, by name."""
+    return {
+        name: (inspect.getdoc(_STRATEGIES[name]) or "").split("\n")[0]
+        for name in sorted(_STRATEGIES)
+    }
+
+
+def make_strategy(
+    name: str,
+    *,
+    space: SearchSpace,
+    objectives: Sequence[Objective],
+    epochs: int,
+    seed: int,
+    **settings: Any,
+) -> Strategy:
+    """The strategy of that name, or the class `package.module:Class`.
+
+    Raises:
+        InputError: the name or a setting is unknown (the message names the nearest), a value
+            is wrong, or the class cannot be imported; the key starts with `strategy`.
+    """
+    strategy = _imported(name) if ":" in name else _registered(name)
+    known = [p for p in inspect.signature(strategy).parameters if p not in _GIVEN]
+    for key in settings:
+        if key not in known:
+            raise _unknown_setting(name, key, known)
+    try:
+        return strategy(
+            space=space, objectives=tuple(objectives), epochs=epochs, seed=seed, **settings
+        )
+    except InputError as error:
+        raise error.inside(key="strategy") from error
+
+
+def _registered(name: str) -> type:
+    if name not in _STRATEGIES:
+        error = unknown("strategy", name, _STRATEGIES, listing="attnas strategies")
+        raise error.inside(key="strategy.name")
+    return _STRATEGIES[name]
+
+
+def _imported(name: str) -> type:
+    found = import_own(name, key="strategy.name", kind="Class")
+    if not isinstance(found, type) or not callable(getattr(found, "propose", None)):
+        raise InputError(
+            f"'{name}' is no strategy: it must be a class with a method `propose(history)`.",
+            key="strategy.name",
+        )
+    lacking = [given for given in _GIVEN if given not in inspect.signature(found).parameters]
+    if lacking:
+        raise InputError(
+            f"'{name}' does not take {', '.join(lacking)}. A strategy takes {', '.join(_GIVEN)} "
+            "and its own settings.",
+            key="strategy.name",
+        )
+    return found
+
+
+def _unknown_setting(strategy: str, key: str, known: Sequence[str]) -> InputError:
+    place = f"strategy.{key}"
+    if not known:
+        return InputError(f"unknown setting '{key}': '{strategy}' has none.", key=place)
+    return unknown("setting", key, known).inside(key=place)
+
+
+def _bounds(metadata: Mapping[str, Any]) -> tuple[float, float]:
+    return metadata["low"], metadata["high"]

@@ -1,0 +1,151 @@
+from dataclasses import asdict
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attnas.config import Config, load_config, parse_config, read_yaml, sections
+from attnas.evaluator import Recipe
+from attnas.search_space import InputError
+
+
+def error_of(content, file="cpu.yaml"):
+    with pytest.raises(InputError) as caught:
+        parse_config(content, file=file)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_an_empty_config_is_a_whole_search_on_the_embedded_data():
+    config = parse_config({})
+    assert config.data.source == "digits"
+    assert config.objectives == {"accuracy": "max", "latency_ms": "min"}
+    assert parse_config(config.model_dump(mode="json", exclude_none=True)) == config
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_one():
+    assert error_of({"budgett": {"trials": 3}}) == (
+        "cpu.yaml: budgett: unknown key 'budgett'. Did you mean 'budget'?"
+    )
+    assert error_of({"search_space": {"stages": {"layer1": {"block": ["se"]}}}}) == (
+        "cpu.yaml: search_space.stages.layer1.block: unknown key 'block'. Did you mean 'blocks'?"
+    )
+    assert error_of({"budget": {"zzz": 3}}) == (
+        "cpu.yaml: budget.zzz: unknown key 'zzz'. Known: hours, trials."
+    )
+
+
+def test_every_problem_is_told_at_once_with_its_key():
+    assert error_of({"seed": -1, "search_space": {"ratios": [4, "eight"]}}).split("\n") == [
+        "cpu.yaml: search_space.ratios[1]: input should be a valid integer, unable to parse "
+        "string as an integer, not 'eight'.",
+        "cpu.yaml: seed: input should be greater than or equal to 0, not -1.",
+    ]
+
+
+def test_a_search_must_end():
+    assert error_of({"budget": {"trials": None}}) == (
+        "cpu.yaml: budget: give 'trials', 'hours' or both: a search must end."
+    )
+
+
+def test_a_backbone_is_named_or_made_by_a_factory():
+    assert error_of({"search_space": {"backbone": {"depth": 8}}}) == (
+        "cpu.yaml: search_space.backbone: give either 'name' (one of ours) or 'factory' "
+        "(your own network)."
+    )
+    assert error_of({"search_space": {"backbone": {"factory": "mine:make"}}}) == (
+        "cpu.yaml: search_space.backbone: a 'factory' needs 'stages': the module paths where "
+        "blocks may stand."
+    )
+
+
+@pytest.mark.parametrize("name", ["../up", "", "a/b", ".hidden"])
+def test_a_name_that_is_no_folder_name_is_refused(name):
+    assert error_of({"name": name}) == (
+        f"cpu.yaml: name: '{name}' may have letters, digits, '.', '_' and '-' only, and begins "
+        "with a letter or digit."
+    )
+
+
+def test_options_of_a_backbone_are_kept_for_it():
+    config = parse_config({"search_space": {"backbone": {"name": "resnet_cifar", "depth": 14}}})
+    assert config.search_space.backbone.options == {"depth": 14}
+
+
+def test_overrides_replace_single_keys(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("budget: {trials: 4}\n")
+    config = load_config(path, ["budget.trials=7", "training.epochs=2", "data.path=x y"])
+    assert (config.budget.trials, config.training.epochs, config.data.path) == (7, 2, "x y")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("budget.trials", "--set: cannot read 'budget.trials'. Write --set dotted.key=value."),
+        ("name.inner=3", "--set: 'name' in 'name.inner' is not a section."),
+        ("seed=[1", "--set: the value of 'seed=[1' is not valid YAML."),
+    ],
+)
+def test_an_override_that_cannot_be_read_is_named(tmp_path, override, message):
+    path = tmp_path / "a.yaml"
+    path.write_text("name: a\n")
+    with pytest.raises(InputError) as caught:
+        load_config(path, [override])
+    assert str(caught.value) == message
+
+
+def test_a_file_that_is_not_a_config_is_named(tmp_path):
+    missing, broken, twice, text = (tmp_path / n for n in ("no.yaml", "b.yaml", "t.yaml", "l.yaml"))
+    broken.write_text("name: [a\n")
+    twice.write_text("seed: 1\nseed: 2\n")
+    text.write_text("just words\n")
+    for path, words in [
+        (missing, "there is no such file."),
+        (broken, "line 2: not valid YAML: expected ',' or ']', but got '<stream end>'."),
+        (twice, "line 2: not valid YAML: the key 'seed' stands twice."),
+        (text, "a config is a mapping of keys. `attnas init` writes one."),
+    ]:
+        with pytest.raises(InputError) as caught:
+            load_config(path)
+        assert str(caught.value) == f"{path}: {words}"
+
+
+@given(text=st.text(max_size=40))
+def test_any_text_is_read_or_is_an_input_error_that_names_the_file(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("yaml") / "any.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    read = outcome(lambda: read_yaml(path))
+    expected = outcome(lambda: yaml.safe_load(text))
+    if isinstance(read, InputError):
+        assert str(read).startswith(f"{path}: ")
+        assert isinstance(expected, Exception) or "stands twice" in str(read)
+    else:
+        assert repr(read) == repr(expected)
+
+
+def outcome(call):
+    """What the call returns, or the exception that it raises."""
+    try:
+        return call()
+    except Exception as error:
+        return error
+
+
+def test_every_key_of_the_config_says_what_it_means():
+    undescribed = [
+        f"{key}.{name}"
+        for key, model in sections()
+        for name, field in model.model_fields.items()
+        if not field.description
+    ]
+    assert undescribed == []
+    assert {key for key, _ in sections()} >= {"", "data", "search_space.stages.STAGE", "budget"}
+    assert Config.model_json_schema()["additionalProperties"] is False
+
+
+def test_the_defaults_of_training_are_those_of_the_recipe():
+    settings = parse_config({}).training.model_dump()
+    assert settings == asdict(Recipe())

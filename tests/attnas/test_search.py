@@ -1,0 +1,156 @@
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from attnas.config import parse_config
+from attnas.results import Run
+from attnas.search import Observer, search
+from attnas.search_space import AttnasError, InputError
+
+
+class Notes(Observer):
+    def __init__(self):
+        self.texts = []
+
+    def note(self, text):
+        self.texts.append(text)
+
+
+def proposals(run):
+    return [(str(trial.architecture), trial.epochs, trial.state) for trial in run.trials]
+
+
+def test_a_search_spends_its_budget_on_feasible_architectures_alone(settings, tmp_path):
+    notes = Notes()
+    run = search(settings, runs=tmp_path, observer=notes)
+    trained = [trial for trial in run.trials if trial.state == "complete"]
+    assert len(trained) == 25
+    assert trained[0].architecture.is_plain
+    assert all(trial.metrics["latency_ms"] <= 1.6 for trial in trained)
+    rejected = [trial for trial in run.trials if trial.state == "infeasible"]
+    assert all(trial.metrics["latency_ms"] > 1.6 for trial in rejected)
+    assert all("accuracy" not in trial.metrics for trial in rejected)
+    assert len({trial.architecture for trial in run.trials}) == len(run.trials)
+    assert notes.texts[-1] == "The budget of 25 trials is spent."
+    assert notes.texts[1].startswith("Feasible: ")
+
+
+def test_the_same_call_goes_on_with_a_larger_budget(settings, tmp_path):
+    whole = search({**settings, "name": "whole"}, runs=tmp_path)
+    search({**settings, "budget": {"trials": 9}}, runs=tmp_path)
+    resumed = search(settings, runs=tmp_path)
+    assert proposals(resumed) == proposals(whole)
+
+
+@pytest.mark.parametrize("strategy", ["random", "nsga2", "local"])
+def test_a_space_that_is_used_up_ends_the_search_and_is_told(settings, tmp_path, strategy):
+    settings["search_space"] = {**settings["search_space"], "blocks": ["none", "eca"]}
+    settings["budget"] = {"trials": 40}
+    notes = Notes()
+    run = search({**settings, "strategy": {"name": strategy}}, runs=tmp_path, observer=notes)
+    assert len(run.trials) == 27
+    assert notes.texts[-1] == (
+        "The search space is used up: of its 27 architectures 27 were trained, 0 broke a "
+        "constraint, 0 failed."
+    )
+
+
+def test_when_nothing_is_feasible_the_constraint_and_the_nearest_are_named(settings, tmp_path):
+    settings["constraints"] = {"latency_ms": "<= 0.5"}
+    with pytest.raises(AttnasError) as caught:
+        search(settings, runs=tmp_path)
+    assert caught.value.exit_code == 1
+    assert str(caught.value).startswith("300 proposals in a row broke a constraint. ")
+    assert "'latency_ms <= 0.5' rejected 301 of 301 trials. The nearest, trial 0 (" in (
+        str(caught.value)
+    )
+    assert "misses latency_ms <= 0.5 by 100.0%" in str(caught.value)
+    assert len(Run.open(tmp_path / "replayed").trials) == 301
+
+
+def test_a_run_of_another_config_is_refused(settings, tmp_path):
+    search(settings, runs=tmp_path)
+    with pytest.raises(InputError) as caught:
+        search({**settings, "seed": 4}, runs=tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / 'replayed'}: was made by another config: seed differ. Give this search "
+        "another 'name', or restore the config."
+    )
+
+
+def test_an_architecture_that_the_table_lacks_becomes_a_failed_trial(settings, tmp_path, table):
+    lines = table.read_text().splitlines()
+    kept = [lines[0], *(line for i, line in enumerate(lines[1:]) if i % 3 == 0)]
+    (tmp_path / "thin.csv").write_text("\n".join(kept))
+    settings["evaluator"] = {"table": str(tmp_path / "thin.csv")}
+    run = search(settings, runs=tmp_path)
+    failed = [trial for trial in run.trials if trial.state == "failed"]
+    assert failed
+    assert all("thin.csv has no row for" in trial.reason for trial in failed)
+    assert sum(trial.state != "infeasible" for trial in run.trials) == 25
+
+
+def test_three_like_failures_at_the_start_stop_the_search(settings, tmp_path, table):
+    lines = table.read_text().splitlines()
+    (tmp_path / "head.csv").write_text("\n".join([lines[0], lines[-1]]))
+    settings["evaluator"] = {"table": str(tmp_path / "head.csv")}
+    settings["constraints"] = {}
+    with pytest.raises(AttnasError) as caught:
+        search(settings, runs=tmp_path)
+    assert "the first 3 trials failed in the same way (raised: NotRecorded: " in str(caught.value)
+
+
+def _search_in_child(settings, runs):
+    os.setsid()
+    search(parse_config(settings), runs=runs)
+
+
+def test_a_run_killed_at_30_random_moments_proposes_what_an_unbroken_one_does(settings, tmp_path):
+    settings = {**settings, "budget": {"trials": 60}, "strategy": {"name": "nsga2"}}
+    whole = search({**settings, "name": "whole"}, runs=tmp_path)
+    rng = random.Random(0)
+    fork = multiprocessing.get_context("fork")
+    seen = 0
+    for _ in range(30):
+        child = fork.Process(target=_search_in_child, args=(settings, tmp_path))
+        child.start()
+        time.sleep(rng.uniform(0.02, 0.4))
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        if (tmp_path / "replayed" / "run.json").exists():
+            kept = proposals(Run.open(tmp_path / "replayed"))
+            assert len(kept) >= seen
+            assert kept == proposals(whole)[: len(kept)]
+            seen = len(kept)
+    assert proposals(search(settings, runs=tmp_path)) == proposals(whole)
+
+
+def test_a_search_on_real_images_gives_the_same_accuracies_to_the_last_digit(tmp_path):
+    settings = {
+        "name": "digits",
+        "data": {"source": "digits", "train": 400, "validation": 200, "test": 200},
+        "search_space": {
+            "backbone": {"name": "resnet_cifar", "depth": 8, "width": 8},
+            "blocks": ["none", "se", "simam"],
+            "ratios": [2],
+        },
+        "objectives": {"accuracy": "max", "params": "min"},
+        "training": {"epochs": 1},
+        "budget": {"trials": 3},
+    }
+    first = search(settings, runs=tmp_path / "a")
+    again = search(settings, runs=tmp_path / "b")
+    for trial, other in zip(first.trials, again.trials, strict=True):
+        assert trial.architecture == other.architecture
+        assert trial.metrics["accuracy"] == other.metrics["accuracy"]
+        assert trial.correct == other.correct
+        assert set(trial.metrics) >= {"latency_ms", "flops", "activations", "peak_memory_mb"}
+    frame = first.frame()
+    assert frame.loc[0, "accuracy_difference"] == 0
+    assert frame.loc[1, "accuracy_difference"] == pytest.approx(
+        frame.loc[1, "accuracy"] - frame.loc[0, "accuracy"]
+    )

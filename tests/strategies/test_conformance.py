@@ -1,0 +1,247 @@
+"""What every strategy keeps, whatever its method."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from attnas.results import Objective, Trial
+from attnas.strategies import History, Proposal, strategies
+
+every_strategy = pytest.mark.parametrize("name", strategies())
+every_drawing_strategy = pytest.mark.parametrize("name", [n for n in strategies() if n != "grid"])
+
+
+@pytest.fixture(scope="module")
+def usual(simulation):
+    """The usual run of a strategy, computed once."""
+    runs = {}
+
+    def run(name):
+        if name not in runs:
+            strategy = simulation.make(name, simulation.space_of(5, 6, 7))
+            runs[name] = simulation.simulate(strategy, simulation.usual_trials(name))
+        return runs[name]
+
+    return run
+
+
+@every_strategy
+def test_proposals_depend_on_history_and_seed_only(simulation, usual, name):
+    first = usual(name)
+    for scramble in (random.seed, np.random.seed, torch.manual_seed):
+        scramble(len(first))
+    strategy = simulation.make(name, simulation.space_of(5, 6, 7))
+    assert simulation.simulate(strategy, len(first)) == first
+
+
+@every_drawing_strategy
+def test_another_seed_gives_other_proposals(simulation, usual, name):
+    strategy = simulation.make(name, simulation.space_of(5, 6, 7), seed=8)
+    assert simulation.simulate(strategy, 10 if name != "gp" else 5) != usual(name)[:10]
+
+
+@every_strategy
+def test_the_global_generators_are_left_alone(simulation, usual, name):
+    history = History(tuple(usual(name)[:-1]), (), len(usual(name)) - 1)
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
+    simulation.make(name, simulation.space_of(5, 6, 7)).propose(history)
+    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
+    assert after == before
+
+
+@every_strategy
+def test_a_resumed_run_equals_an_unbroken_one(simulation, usual, name):
+    unbroken = usual(name)
+    for stop in (6,) if name == "gp" else (1, 9, 31, 59):
+        strategy = simulation.make(name, simulation.space_of(5, 6, 7))  # equal, not the same
+        kept = [replace(trial, metrics=dict(trial.metrics)) for trial in unbroken[:stop]]
+        assert simulation.simulate(strategy, len(unbroken), finished=kept) == unbroken
+
+
+@every_strategy
+def test_one_call_does_not_change_the_next(simulation, usual, name):
+    """Proposals for a shorter and for another history come in between."""
+    trials, space = usual(name), simulation.space_of(5, 6, 7)
+    strategy = simulation.make(name, space)
+    last = History(tuple(trials[:-1]), (), len(trials) - 1)
+    strategy.propose(History(tuple(trials[:6]), (), 6))
+    flipped = [replace(t, metrics={**t.metrics, "accuracy": 0.5}) for t in trials[:-1]]
+    if name != "gp":
+        strategy.propose(History(tuple(flipped), (), len(flipped)))
+        strategy.propose(History(last.finished, (Proposal(simulation.plain(space), 3),), 80))
+    assert strategy.propose(last).architecture == trials[-1].architecture
+
+
+def test_a_fresh_process_with_another_hash_seed_proposes_the_same(simulation, usual):
+    script = Path(__file__).with_name("simulation.py")
+    environment = {**os.environ, "PYTHONHASHSEED": "4711"}
+    ended = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True
+    )
+    expected = {name: [str(trial.architecture) for trial in usual(name)] for name in strategies()}
+    assert json.loads(ended.stdout) == expected
+
+
+@every_strategy
+def test_an_empty_history_gets_a_proposal_of_the_space(simulation, name):
+    space = simulation.space_of(5, 6, 7)
+    proposal = simulation.make(name, space).propose(History())
+    assert proposal.architecture in space
+    assert proposal.epochs == 3
+
+
+@every_strategy
+def test_nothing_is_proposed_twice_and_all_are_of_the_space(simulation, usual, name):
+    proposed = [trial.architecture for trial in usual(name)]
+    assert len(set(proposed)) == len(proposed)
+    assert all(architecture in simulation.space_of(5, 6, 7) for architecture in proposed)
+
+
+@every_strategy
+def test_equal_scores_do_not_stop_or_repeat_it(simulation, name):
+    def constant(architecture, number, epochs):
+        metrics = {"accuracy": 0.5, "latency_ms": 1.0}
+        return Trial(number, architecture, epochs, "complete", metrics)
+
+    strategy = simulation.make(name, simulation.space_of(4, 4, 4))
+    trials = simulation.simulate(strategy, 7 if name == "gp" else 40, constant)
+    assert len({trial.architecture for trial in trials}) == (7 if name == "gp" else 40)
+
+
+@every_strategy
+def test_it_goes_on_where_nothing_is_feasible(simulation, name):
+    def hopeless(architecture, number, epochs):
+        return simulation.scored(architecture, number, epochs, bound=0.5)
+
+    strategy = simulation.make(name, simulation.space_of(3, 3, 3))
+    trials = simulation.simulate(strategy, 100, hopeless)
+    assert len(trials) == 27
+    assert strategy.propose(History(tuple(trials), (), 27)) is None
+
+
+@every_strategy
+def test_a_used_up_space_ends_it_after_each_architecture_once(simulation, name):
+    space = simulation.space_of(2, 1, 4) if name == "gp" else simulation.space_of(3, 1, 4)
+    trials = simulation.simulate(simulation.make(name, space), 100)
+    assert sorted(str(t.architecture) for t in trials) == sorted(map(str, space.enumerate()))
+
+
+@every_strategy
+def test_what_a_constraint_ruled_out_is_not_tried_at_another_fidelity(simulation, name):
+    space = simulation.space_of(2, 2)
+    ruled_out, *others = space.enumerate()
+    rejected = simulation.scored(ruled_out, 0, epochs=1, bound=0.5)
+    longer = [simulation.scored(a, 1 + i, epochs=1) for i, a in enumerate(others)]
+    history = (rejected, *longer)  # the others were trained for 1 epoch, not for 3
+    trials = simulation.simulate(simulation.make(name, space), 10, finished=history)[4:]
+    assert {trial.architecture for trial in trials} == set(others)
+
+
+@every_strategy
+def test_what_is_in_flight_is_not_proposed(simulation, name):
+    strategy = simulation.make(name, simulation.space_of(3, 3, 2))
+    proposals = simulation.simulate_parallel(strategy, 9 if name == "gp" else 18, workers=4)
+    assert len({p.architecture for p in proposals}) == len(proposals)
+    assert len(proposals) == (9 if name == "gp" else 18)
+
+
+@every_strategy
+def test_in_flight_trials_alone_are_enough_to_go_on(simulation, name):
+    space = simulation.space_of(3, 3, 2)
+    running = tuple(Proposal(a, 3) for a in list(space.enumerate())[:17])
+    proposal = simulation.make(name, space).propose(History((), running, 17))
+    assert proposal.architecture == space.at(17)
+
+
+@every_strategy
+def test_failed_trials_are_not_repeated(simulation, name):
+    def failing(architecture, number, epochs):
+        if number % 2 == 0:
+            return simulation.scored(architecture, number, epochs)
+        latency = {"latency_ms": simulation.latency_ms(architecture)}
+        return Trial(number, architecture, epochs, "failed", latency, reason="diverged")
+
+    strategy = simulation.make(name, simulation.space_of(4, 4, 4))
+    trials = simulation.simulate(strategy, 8 if name == "gp" else 30, failing)
+    assert len({trial.architecture for trial in trials}) == len(trials)
+
+
+@every_strategy
+def test_it_goes_on_where_everything_fails(simulation, name):
+    def failing(architecture, number, epochs):
+        return Trial(number, architecture, epochs, "failed", reason="raised")
+
+    strategy = simulation.make(name, simulation.space_of(3, 3, 2))
+    assert len(simulation.simulate(strategy, 100, failing)) == 18
+
+
+@every_strategy
+def test_frozen_stages_stay_frozen(simulation, name):
+    space = simulation.space_of(1, 6, 1)
+    trials = simulation.simulate(simulation.make(name, space), 100)
+    assert len(trials) == 6
+    assert all(trial.architecture in space for trial in trials)
+
+
+@every_strategy
+def test_trials_that_others_proposed_are_learned_from_or_passed_over(simulation, name):
+    """Among them one outside the space: the plain backbone is always trained."""
+    whole = simulation.space_of(6, 6, 6)
+    space = replace(whole, allowed=tuple(options[1:] for options in whole.allowed))
+    others = [simulation.plain(space), *(space.at(i) for i in (3, 50, 77, 90, 101, 118))]
+    assert others[0] not in space
+    history = [simulation.scored(a, i) for i, a in enumerate(others)]
+    trials = simulation.simulate(
+        simulation.make(name, space), 9 if name == "gp" else 30, finished=history
+    )
+    assert all(trial.architecture in space for trial in trials[1:])
+    assert len({trial.architecture for trial in trials}) == len(trials)
+
+
+@every_strategy
+@pytest.mark.parametrize("metrics", [("accuracy",), ("accuracy", "latency_ms", "params")])
+def test_any_number_of_objectives_will_do(simulation, name, metrics):
+    def scored(architecture, number, epochs):
+        trial = simulation.half_feasible(architecture, number, epochs)
+        return replace(
+            trial, metrics={**trial.metrics, "params": sum(simulation.genes(architecture))}
+        )
+
+    objectives = [Objective(m, "max" if m == "accuracy" else "min") for m in metrics]
+    strategy = simulation.make(name, simulation.space_of(4, 4, 4), objectives=objectives)
+    trials = simulation.simulate(strategy, 7 if name == "gp" else 30, scored)
+    assert len({trial.architecture for trial in trials}) == len(trials)
+
+
+@every_strategy
+def test_it_takes_any_number_of_stages(simulation, name):
+    strategy = simulation.make(name, simulation.space_of(9))
+    assert len(simulation.simulate(strategy, 100)) == 9
+
+
+@pytest.mark.parametrize("name", [n for n in strategies() if n not in ("random", "grid", "gp")])
+def test_it_beats_random_search_on_an_easy_problem(simulation, name):
+    """Separable, 15,625 architectures, 80 trials: medians of the best of 5 seeds."""
+
+    def best(strategy):
+        trials = simulation.simulate(strategy, 80, easy)
+        return max(trial.metrics["accuracy"] for trial in trials)
+
+    def easy(architecture, number, epochs):
+        value = -sum((n - 12) ** 2 for n in simulation.genes(architecture)) / 144
+        return Trial(number, architecture, epochs, "complete", {"accuracy": value})
+
+    space, one = simulation.space_of(25, 25, 25), (Objective("accuracy", "max"),)
+    searched, drawn = (
+        [best(simulation.make(n, space, seed=seed, objectives=one)) for seed in range(5)]
+        for n in (name, "random")
+    )
+    assert np.median(searched) > np.median(drawn)
