@@ -6,7 +6,7 @@ EXTRAS := dev,ray,nni,onnx
 INSTALLED := $(VENV)/installed
 TYPES := build/types/attnas
 
-.PHONY: demo test suite lint types wheel docs clean
+.PHONY: demo test suite lint types docs clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "attnas needs Python 3.11 to 3.13; make PYTHON=python3.11"'

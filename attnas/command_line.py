@@ -4,6 +4,7 @@ Each command imports what it needs, so that `--help` loads neither torch nor ray
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,9 @@ app = typer.Typer(
 Runs = Annotated[Path, typer.Option("--runs", help="The folder that the runs are in.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The config, a YAML file.")]
+DataPath = Annotated[
+    str | None, typer.Option("--data", help="Where the data are now, if they moved.")
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON to standard output.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="CSV to standard output.")]
@@ -57,7 +61,7 @@ def init(
 
     if path.exists() and not force:
         raise InputError("the file exists already. --force overwrites it.", file=str(path))
-    path.write_text(commented_config(), encoding="utf-8")
+    _write(path, commented_config())
     say(f"Wrote {path}. `attnas search {path}` runs it.")
 
 
@@ -70,13 +74,13 @@ def search(
     runs: Runs = Path("runs"),
 ) -> None:
     """Runs a search, or goes on with it. Ctrl-C stops it cleanly; the same command goes on."""
-    from .config import load_config
+    from .config import load_config, read_from
     from .live import LiveView
     from .search import search as run_search
 
     view = LiveView(_stderr())
     parsed = load_config(config, overrides or ())
-    with view.shown():
+    with view.shown(), read_from(config):
         run = run_search(parsed, runs=runs, observer=view)
     _print_front(run)
     say(
@@ -164,8 +168,10 @@ def export(
     path = output or loaded.folder / "best.yaml"
     write_export(loaded, chosen, path)
     say(f"Wrote trial {chosen.number} ({chosen.architecture}) to {path}.")
+    if not chosen.feasible:
+        say(f"The trial is {chosen.state}: {chosen.reason}.")
     if python is not None:
-        python.write_text(export_python(chosen.architecture), encoding="utf-8")
+        _write(python, export_python(chosen.architecture, loaded.facts.get("plugins", ())))
         say(f"Wrote {python}.")
     if onnx is not None:
         from attnas.search_space.build import build
@@ -179,19 +185,16 @@ def export(
 def train(
     exported: Annotated[Path, typer.Argument(metavar="EXPORTED", help="An exported config.")],
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the data.")] = 30,
-    data: Annotated[
-        str | None, typer.Option("--data", help="Where the data are now, if they moved.")
-    ] = None,
+    data: DataPath = None,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
     output: Output = None,
 ) -> None:
     """Trains an exported architecture fully and scores it on the test split."""
     from .full_training import train_exported
 
-    console = _stderr()
     weights = output or exported.with_suffix(".safetensors")
     score = train_exported(
-        exported, epochs=epochs, data_path=data, seed=seed, weights=weights, say=console.print
+        exported, epochs=epochs, data_path=data, seed=seed, weights=weights, say=say
     )
     print(json.dumps({"test_accuracy": score.accuracy, "test_loss": score.loss}))
     say(f"Wrote the weights to {weights}.")
@@ -204,6 +207,7 @@ def confirm(
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Epochs; the trials' own if not given.")
     ] = None,
+    data: DataPath = None,
     runs: Runs = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
@@ -213,7 +217,7 @@ def confirm(
     from .confirm import confirm as run_confirm
 
     loaded = _open(run, runs)
-    confirmation = run_confirm(loaded, seeds=seeds, epochs=epochs, say=say)
+    confirmation = run_confirm(loaded, seeds=seeds, epochs=epochs, data_path=data, say=say)
     if as_json:
         print(json.dumps(confirmation.summary(), indent=2))
     else:
@@ -310,11 +314,22 @@ def _bounds(texts: list[str] | None, key: str) -> dict[str, float] | None:
         name, _, value = text.partition("=")
         try:
             bounds[metric(name).name] = float(value)
+            if math.isnan(bounds[name]):
+                raise ValueError
         except ValueError:
             raise InputError(f"cannot read '{text}'. Write latency_ms=5.", key=key) from None
         except InputError as error:
             raise error.inside(key=key) from error
     return bounds or None
+
+
+def _write(path: Path, text: str) -> None:
+    from attnas.search_space import AttnasError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise AttnasError(f"{path}: cannot be written: {error.strerror}.") from error
 
 
 def _print_front(run: "Run") -> None:

@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -15,7 +16,7 @@ from attnas.search_space import InputError
 class Section(BaseModel):
     """A part of the config in which unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class OpenSection(BaseModel):
@@ -164,6 +165,10 @@ class EvaluatorConfig(Section):
     table: str = Field(description="Parquet or CSV: one row an architecture and fidelity")
 
 
+def _accuracy_and_latency() -> dict[str, Literal["max", "min"]]:
+    return {"accuracy": "max", "latency_ms": "min"}
+
+
 class Config(Section):
     """A whole search."""
 
@@ -175,7 +180,7 @@ class Config(Section):
         default_factory=SearchSpaceConfig, description="what may be built"
     )
     objectives: dict[str, Literal["max", "min"]] = Field(
-        default_factory=lambda: {"accuracy": "max", "latency_ms": "min"},
+        default_factory=_accuracy_and_latency,
         min_length=1,
         description="metrics to push, and in which direction",
     )
@@ -227,8 +232,10 @@ def read_yaml(path: str | Path) -> Any:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError("there is no such file.", file=str(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", file=str(path)) from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}.", file=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise InputError("is not a text file in UTF-8.", file=str(path)) from error
     try:
         return yaml.load(text, _UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
@@ -236,7 +243,8 @@ def read_yaml(path: str | Path) -> Any:
         place = f"line {mark.line + 1}: " if mark else ""
         raise InputError(f"{place}not valid YAML: {error.problem}.", file=str(path)) from error
     except (yaml.YAMLError, ValueError) as error:  # an impossible date is a ValueError
-        raise InputError(f"not valid YAML: {error}.", file=str(path)) from error
+        said = " ".join(str(error).split()).rstrip(".")
+        raise InputError(f"not valid YAML: {said}.", file=str(path)) from error
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -263,9 +271,20 @@ def parse_config(content: Mapping[str, Any], file: str = "") -> Config:
         return Config.model_validate(content)
     except ValidationError as error:
         problems = [_readable(e) for e in error.errors(include_url=False)]
-        first, *others = problems
+        first, *others = {p.key: p for p in problems}.values()
         more = "".join(f"\n{InputError(p.problem, key=p.key, file=file)}" for p in others)
         raise InputError(first.problem + more, key=first.key, file=file) from None
+
+
+@contextmanager
+def read_from(file: str | Path) -> Iterator[None]:
+    """Names the config's file in errors on its keys that are found after it was read."""
+    try:
+        yield
+    except InputError as error:
+        if error.file or not error.key:
+            raise
+        raise error.inside(file=str(file)) from error
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
@@ -288,6 +307,8 @@ def _apply(content: dict[str, Any], override: str) -> None:
 def _readable(error: Any) -> InputError:
     """One of pydantic's errors as a sentence with its dotted key."""
     location = error["loc"]
+    if location and location[-1] in ("int", "float"):  # what pydantic calls a number of any kind
+        return _readable({**error, "loc": location[:-1], "msg": "must be a number"})
     key = ""
     for part in location:
         key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
@@ -297,6 +318,15 @@ def _readable(error: Any) -> InputError:
         near = get_close_matches(str(location[-1]), known, n=1)
         hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
         return InputError(f"unknown key '{location[-1]}'. {hint}", key=key)
+    if kind in ("model_type", "dict_type"):
+        given = "empty" if error["input"] is None else repr(error["input"])
+        return InputError(f"must be a mapping of keys, not {given}.", key=key)
+    if kind == "too_short":
+        return InputError("is empty: give at least one.", key=key)
+    if kind == "string_type" and location[0] == "constraints":
+        return InputError(
+            f"cannot read {error['input']!r}. Write it with its operator, as '<= 5'.", key=key
+        )
     if kind == "missing":
         return InputError("is missing.", key=key)
     if kind == "value_error":

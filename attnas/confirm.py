@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,23 +28,35 @@ Say = Callable[[str], None]
 
 
 def confirm(
-    run: Run, *, seeds: int = 3, epochs: int | None = None, say: Say = lambda _: None
+    run: Run,
+    *,
+    seeds: int = 3,
+    epochs: int | None = None,
+    data_path: str | None = None,
+    say: Say = lambda _: None,
 ) -> Confirmation:
     """Trains the front and the plain backbone with new seeds and scores them on the test split.
 
     The winner is the one that the search recommends, `run.best()`. All architectures of one
     seed share backbone weights, data order and augmentation. Each training is kept at once:
-    the same call goes on where it was interrupted. `epochs` is the trials' own if not given.
+    the same call goes on where it was interrupted. `epochs` is the trials' own if not given,
+    `data_path` says where the data are now. A member of the front whose training fails is
+    left out, and `say` tells of it.
 
     Raises:
         InputError: fewer than two seeds, or a run that replayed a table.
-        AttnasError: the run has no front, its data changed, or a training failed.
+        AttnasError: the run has no front, its data changed, or the training of the winner or
+            of the plain backbone failed.
     """
     if seeds < 2:
         raise InputError("a spread needs at least 2 seeds.", key="--seeds")
     config = parse_config(run.config, file=str(run.folder))
     if config.evaluator is not None:
         raise InputError("it replayed a table: there is nothing to train.", file=str(run.folder))
+    if data_path is not None:
+        config = config.model_copy(
+            update={"data": config.data.model_copy(update={"path": data_path})}
+        )
     winner = run.best()
     problem = make_problem(config)
     assert problem.data is not None
@@ -54,11 +66,12 @@ def confirm(
     epochs = epochs or recipe.epochs
     new_seeds = [config.seed + 1 + i for i in range(seeds)]
     front = [trial for trial in run.front() if not trial.architecture.is_plain]
-    session = _Session(run, problem.data, replace(recipe, epochs=epochs), new_seeds, say)
+    recipe = replace(recipe, epochs=epochs, time_limit_s=None)
+    session = _Session(run, problem.data, recipe, new_seeds, say)
     session.remaining = (len(front) + 1) * seeds
     confirmation = Confirmation(
         plain=session.confirmed(problem.space.plain, run.plain),
-        front=tuple(session.confirmed(trial.architecture, trial) for trial in front),
+        front=tuple(session.front(front, winner)),
         winner=None if winner.architecture.is_plain else winner.number,
         epochs=epochs,
         images=len(problem.data.test),
@@ -77,6 +90,15 @@ class _Session:
         self.folder = run.checkpoints / "confirm"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.remaining = 0
+
+    def front(self, trials: Sequence[Trial], winner: Trial) -> Iterator[Confirmed]:
+        for trial in trials:
+            try:
+                yield self.confirmed(trial.architecture, trial)
+            except AttnasError as error:
+                if trial == winner:
+                    raise
+                self.say(f"Trial {trial.number} is left out: {error}")
 
     def confirmed(self, architecture: Architecture, trial: Trial | None) -> Confirmed:
         number = None if trial is None else trial.number

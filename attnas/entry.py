@@ -6,11 +6,14 @@ Exit codes: 0 done, 1 failed, 2 the input was wrong, 130 interrupted with the ru
 import sys
 import traceback
 
-import click
+import typer
 
 from .command_line import app, say
 
 INTERRUPTED = 130
+
+# Newer versions of typer bring a click of their own, whose errors are not click's.
+_ClickException = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
 def main() -> None:
@@ -27,7 +30,7 @@ def run_command(arguments: list[str], *, debug: bool = False) -> int:
     """
     try:
         result = app(arguments, prog_name="attnas", standalone_mode=False)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
     except BrokenPipeError:
         return 0
@@ -37,7 +40,9 @@ def run_command(arguments: list[str], *, debug: bool = False) -> int:
         return _report(error)
     code = result if isinstance(result, int) else 0
     if code == INTERRUPTED:  # typer makes this code of a KeyboardInterrupt
-        say("Interrupted. What was finished is saved; the same command goes on.")
+        goes_on = bool({"search", "confirm"} & set(arguments[:1]))
+        kept = " What was finished is saved; the same command goes on." if goes_on else ""
+        say(f"Interrupted.{kept}")
     return code
 
 
@@ -48,14 +53,11 @@ def _report(error: Exception) -> int:
     if isinstance(error, AttnasError):
         say(f"attnas: {error}")
         return error.exit_code
-    if isinstance(error, click.ClickException):
-        error.show()
-        return error.exit_code
+    if isinstance(error, _ClickException):
+        error.show()  # type: ignore[attr-defined]
+        return error.exit_code  # type: ignore[attr-defined]
     if isinstance(error, OSError):
         say(f"attnas: {error.filename or 'file system'}: {error.strerror or error}.")
         return 1
-    say(
-        f"attnas: internal error: {type(error).__name__}: {error}. What was finished is saved; "
-        "--debug shows the traceback."
-    )
+    say(f"attnas: internal error: {type(error).__name__}: {error}. --debug shows the traceback.")
     return 1

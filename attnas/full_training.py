@@ -31,6 +31,9 @@ def train_exported(
         AttnasError: the training failed.
     """
     architecture, document = load_export(exported)
+    for key in ("data", "recipe"):
+        if not isinstance(document.get(key), dict):
+            raise InputError("must be a mapping, as an export has it.", key=key, file=str(exported))
     data = _all_but_test(document["data"], data_path, str(exported))
     if data.input_shape != architecture.backbone.input_shape:
         raise InputError(
@@ -39,7 +42,7 @@ def train_exported(
             key="data",
             file=str(exported),
         )
-    recipe = replace(Recipe(**document["recipe"]), epochs=epochs, time_limit_s=None)
+    recipe = _recipe(document["recipe"], epochs, str(exported))
     network = build(architecture, seed=seed)
     say(f"{architecture}: {len(data.train):,} images, {epochs} epochs.")
     try:
@@ -61,19 +64,35 @@ def train_exported(
     return outcome
 
 
+def _recipe(settings: dict, epochs: int, file: str) -> Recipe:
+    """The recipe of the search, for so many epochs."""
+    try:
+        return replace(Recipe(**settings), epochs=epochs, time_limit_s=None)
+    except TypeError as error:
+        raise InputError(f"{error}.", key="recipe", file=file) from error
+    except InputError as error:
+        raise InputError(
+            error.problem, key=error.key.replace("training", "recipe"), file=file
+        ) from error
+
+
 def _all_but_test(facts: dict, data_path: str | None, file: str) -> Data:
     """The data of the search with its validation images given back to training."""
     if not facts:
         raise InputError("the run replayed a table: there are no data to train on.", file=file)
-    data = load_data(
-        facts["source"],
-        path=data_path or facts["path"],
-        validation=facts["sizes"]["validation"],
-        test=facts["sizes"]["test"],
-        split_seed=facts["split_seed"],
-        **facts["options"],
-    )
-    if data.facts["data_sha256"] != facts["data_sha256"]:
+    try:
+        source, digest = facts["source"], facts["data_sha256"]
+        settings = {
+            "path": data_path or facts["path"],
+            "validation": facts["sizes"]["validation"],
+            "test": facts["sizes"]["test"],
+            "split_seed": facts["split_seed"],
+            **facts["options"],
+        }
+    except KeyError as error:
+        raise InputError(f"the entry {error} is missing.", key="data", file=file) from error
+    data = load_data(source, **settings)
+    if data.facts["data_sha256"] != digest:
         raise InputError("the data are not those of the search.", key="data", file=file)
     together = Pool(
         torch.cat([data.train.images, data.validation.images]),

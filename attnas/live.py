@@ -14,7 +14,7 @@ from rich.text import Text
 from attnas.results import Run, Trial
 from attnas.strategies import Proposal
 
-from .config import Config
+from .config import BudgetConfig, Config
 from .search import Observer
 
 
@@ -28,9 +28,9 @@ class LiveView(Observer):
         self.console = console
         self.live: Live | None = None
         self.run: Run | None = None
-        self.budget_trials: int | None = None
+        self.budget = BudgetConfig()
         self.now = ""
-        self.began = time.monotonic()
+        self.began = 0.0
         self.trained_here = 0
         self.interrupted = False
 
@@ -62,17 +62,23 @@ class LiveView(Observer):
             raise KeyboardInterrupt
 
     def note(self, text: str) -> None:
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, markup=False)
 
     def begin(self, run: Run, config: Config) -> None:
-        self.run, self.budget_trials = run, config.budget.trials
+        self.run, self.budget = run, config.budget
         if run.trials:
             self.note(f"Goes on with {run.folder}: {len(run.trials)} trials are in it.")
         else:
             self.note(f"Run {run.folder}.")
 
+    def sampling(self, number: int, samples: int) -> None:
+        self._check_interrupted()
+        self.now = f"measuring: {number} of {samples}, for the share that is feasible"
+        self._draw()
+
     def evaluating(self, number: int, proposal: Proposal) -> None:
         self._check_interrupted()
+        self.began = self.began or time.monotonic()
         self.now = f"trial {number}: {proposal.architecture}"
         self._draw()
 
@@ -98,11 +104,15 @@ class LiveView(Observer):
         trained = [trial for trial in trials if trial.state != "infeasible"]
         feasible = [trial for trial in trained if trial.feasible]
         grid = Table.grid(padding=(0, 2))
-        of = f" of {self.budget_trials}" if self.budget_trials else ""
+        of = f" of {self.budget.trials}" if self.budget.trials else ""
         parts = [f"{len(trained)}{of} trained", f"{len(feasible)} feasible"]
         parts.append(f"{len(trials) - len(trained)} rejected untrained")
         if feasible:
-            parts.append(f"best {max(t.metrics.get('accuracy', 0) for t in feasible):.1%}")
+            names = [objective.metric for objective in self.run.objectives]
+            objective = "accuracy" if "accuracy" in names else names[0]
+            value = self.run.best().metrics[objective]
+            best = f"{value:.2%}" if objective == "accuracy" else f"{value:.4g}"
+            parts.append(f"best {objective} {best}")
             parts.append(f"hypervolume {self.run.hypervolume():.4f}")
         if left := self._time_left(len(trained)):
             parts.append(left)
@@ -111,10 +121,18 @@ class LiveView(Observer):
         return grid
 
     def _time_left(self, trained: int) -> str:
-        if not self.budget_trials or not self.trained_here:
+        """By the time that a training took so far, and by the budget of hours."""
+        assert self.run is not None
+        bounds = []
+        if self.budget.trials and self.trained_here:
+            each = (time.monotonic() - self.began) / self.trained_here
+            bounds.append(each * (self.budget.trials - trained))
+        if self.budget.hours:
+            spent = sum(trial.seconds for trial in self.run.trials)
+            bounds.append(3600 * self.budget.hours - spent)
+        if not bounds:
             return ""
-        each = (time.monotonic() - self.began) / self.trained_here
-        minutes, seconds = divmod(round(each * max(0, self.budget_trials - trained)), 60)
+        minutes, seconds = divmod(round(max(0.0, min(bounds))), 60)
         return f"{minutes}:{seconds:02d} left"
 
 

@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 
 from attnas.evaluator import Evaluation, Evaluator, Screening, TrainingFailed, missing_metrics
-from attnas.results import Objective, Run, Trial, nothing_feasible
-from attnas.search_space import Architecture, AttnasError, InputError, SearchSpace
+from attnas.results import Objective, Run, State, Trial, nothing_feasible
+from attnas.search_space import (
+    Architecture,
+    AttnasError,
+    InputError,
+    SearchSpace,
+    import_plugins,
+)
 from attnas.strategies import History, Proposal, Strategy
 
-from .config import Config, load_config, parse_config
+from .config import Config, load_config, parse_config, read_from
 from .setup import (
     Problem,
     environment,
@@ -39,6 +45,9 @@ class Observer:
 
     def begin(self, run: Run, config: Config) -> None:
         """The run is open; trials of earlier sessions are in it."""
+
+    def sampling(self, number: int, samples: int) -> None:
+        """The share of feasible architectures is being estimated from samples."""
 
     def evaluating(self, number: int, proposal: Proposal) -> None:
         """A proposal is being screened and, if it passes, trained."""
@@ -67,10 +76,12 @@ def search(
             are kept.
     """
     if isinstance(config, str | Path):
-        config = load_config(config)
-    elif not isinstance(config, Config):
+        with read_from(config):
+            return search(load_config(config), runs=runs, observer=observer)
+    if not isinstance(config, Config):
         config = parse_config(config)
     observer = observer or Observer()
+    import_plugins(config.plugins)
     existing = _existing_run(config, runs)
     problem = make_problem(config)
     strategy = make_searcher(config, problem)
@@ -86,6 +97,8 @@ def search(
     with run.lock():
         observer.begin(run, config)
         _check_same_data(run, problem)
+        if existing is not None:
+            _warn_of_other_machine(run, environment(evaluator), observer)
         loop = _Loop(run, config, problem, strategy, evaluator, observer)
         ending = loop.until_spent()
     if not any(trial.feasible for trial in run.trials):
@@ -111,7 +124,6 @@ class _Loop:
         self.space: SearchSpace = problem.space
         self.history = [t for t in run.trials if t.architecture in self.space]
         self.rejections = 0
-        self.failures: list[str] | None = []
 
     def until_spent(self) -> str:
         """Evaluates proposals until the budget or the space is used up; says which."""
@@ -124,7 +136,8 @@ class _Loop:
             if proposal is None:
                 return self._space_used_up()
             self._record(proposal)
-            self._check_rejections()
+            if self.rejections >= REJECTIONS_IN_A_ROW:
+                return self._only_rejections()
         return ending
 
     def _record(self, proposal: Proposal, *, reference: bool = False) -> None:
@@ -137,7 +150,7 @@ class _Loop:
         if trial.architecture in self.space:
             self.history.append(trial)
         self.observer.trial(trial)
-        self._check_failures(trial)
+        self._check_failures()
         self.rejections = self.rejections + 1 if trial.state == "infeasible" else 0
 
     def _budget_spent(self) -> str:
@@ -150,28 +163,23 @@ class _Loop:
             return f"The budget of {budget.hours:g} hours is spent."
         return ""
 
-    def _check_failures(self, trial: Trial) -> None:
+    def _check_failures(self) -> None:
         """Stops a search that cannot work: the first trials all fail in the same way."""
-        if self.failures is None or trial.state == "infeasible":
-            return
-        if trial.state == "complete":
-            self.failures = None
-            return
-        kind = trial.reason.split(":")[0]
-        self.failures.append(kind)
-        if len(self.failures) == FAILURES_AT_START and len(set(self.failures)) == 1:
+        trained = [trial for trial in self.run.trials if trial.state != "infeasible"]
+        kinds = {(trial.state, trial.reason.split(":")[0]) for trial in trained}
+        if len(trained) == FAILURES_AT_START and len(kinds) == 1 and trained[0].state == "failed":
             raise AttnasError(
                 f"the first {FAILURES_AT_START} trials failed in the same way "
-                f"({trial.reason}). The run is kept in {self.run.folder}."
+                f"({trained[-1].reason}). The run is kept in {self.run.folder}."
             )
 
-    def _check_rejections(self) -> None:
-        if self.rejections >= REJECTIONS_IN_A_ROW:
-            raise AttnasError(
-                f"{self.rejections} proposals in a row broke a constraint. "
-                f"{nothing_feasible(self.run)} Loosen the bound, or run the same command "
-                "again to look further."
-            )
+    def _only_rejections(self) -> str:
+        found = any(trial.feasible for trial in self.run.trials)
+        likely = " What is feasible is probably used up." if found else ""
+        return (
+            f"{self.rejections} proposals in a row broke a constraint.{likely} Loosen the bound, "
+            "or run the same command again to look further."
+        )
 
     def _space_used_up(self) -> str:
         states = Counter(trial.state for trial in self.run.trials)
@@ -186,16 +194,30 @@ class _Loop:
         if not self.problem.constraints:
             return
         rng = np.random.default_rng((self.config.seed, 2**32))
-        share, low, high = self.space.share_feasible(rng, self._feasible, SHARE_SAMPLES)
+        broken: list[Mapping[str, float]] = []
+        share, low, high = self.space.share_feasible(
+            rng, lambda a: self._feasible(a, broken), SHARE_SAMPLES
+        )
         self.observer.note(
             f"Feasible: {share:.0%} of the space (95 % interval {low:.0%} to {high:.0%})."
         )
+        if share == 0 and broken:
+            [(constraint, count)] = Counter(c for b in broken for c in b).most_common(1)
+            least = min(broken, key=lambda b: sum(b.values()))
+            self.observer.note(
+                f"'{constraint}' rejects {count} of the {len(broken)} looked at; the nearest: "
+                f"{_broken_text(least)}."
+            )
 
-    def _feasible(self, architecture: Architecture) -> bool:
+    def _feasible(self, architecture: Architecture, broken: list[Mapping[str, float]]) -> bool:
+        self.observer.sampling(len(broken) + 1, SHARE_SAMPLES)
         try:
-            return not self.evaluator.screen(architecture).violations
+            violations = self.evaluator.screen(architecture).violations
         except Exception:  # it will be a failed trial if it is proposed
             return False
+        if violations:
+            broken.append(violations)
+        return not violations
 
 
 def evaluate(
@@ -232,7 +254,7 @@ def evaluate(
     metrics = {**screening.metrics, **(evaluation.metrics if evaluation else {})}
     if evaluation is not None and (absent := missing_metrics(_objectives(config), metrics)):
         reason = f"no value: {', '.join(absent)}"
-    state = "failed" if reason else "complete" if evaluation else "infeasible"
+    state: State = "failed" if reason else "complete" if evaluation else "infeasible"
     broken = {**screening.violations, **(evaluation.violations if evaluation else {})}
     return Trial(
         number=number,
@@ -290,4 +312,15 @@ def _check_same_data(run: Run, problem: Problem) -> None:
         raise InputError(
             f"the data are no longer those of the run {run.folder}: {', '.join(changed)} differ.",
             key="data",
+        )
+
+
+def _warn_of_other_machine(run: Run, now: Mapping[str, Any], observer: Observer) -> None:
+    """Latencies of one run should come from one machine, accuracies from one torch."""
+    parts = ("device", "training_device", "training_threads", "packages")
+    changed = [part for part in parts if run.environment.get(part) != now[part]]
+    if changed:
+        observer.note(
+            f"Note: {', '.join(changed)} are not as when the run began (environment.json): new "
+            "trials may not compare with its earlier ones."
         )

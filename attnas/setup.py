@@ -22,7 +22,7 @@ from attnas.evaluator import (
     load_data,
 )
 from attnas.results import Objective, metric
-from attnas.search_space import Backbone, InputError, SearchSpace, import_module
+from attnas.search_space import Backbone, InputError, SearchSpace, import_plugins
 from attnas.search_space.backbones import make_backbone
 from attnas.strategies import Strategy, make_strategy
 
@@ -42,23 +42,13 @@ class Problem:
     table: Table | None
 
 
-def import_plugins(config: Config) -> None:
-    """Imports the modules that the config names, from the working directory too.
-
-    Raises:
-        InputError: one cannot be imported.
-    """
-    for i, name in enumerate(config.plugins):
-        import_module(name, key=f"plugins[{i}]")
-
-
 def make_problem(config: Config) -> Problem:
     """Loads the data and builds the search space.
 
     Raises:
         InputError: the config names what does not exist or does not fit; with its key.
     """
-    import_plugins(config)
+    import_plugins(config.plugins)
     objectives = _objectives(config)
     constraints = _constraints(config)
     data = None if config.evaluator else read_data(config.data)
@@ -79,7 +69,15 @@ def make_problem(config: Config) -> Problem:
         raise error.inside(key="search_space") from error
     table = None
     if config.evaluator:
-        table = Table.load(config.evaluator.table, space, metrics=[o.metric for o in objectives])
+        needed = [*(o.metric for o in objectives), *(c.metric for c in constraints)]
+        table = Table.load(config.evaluator.table, space, metrics=needed)
+        if config.training.epochs not in table.epochs:
+            recorded = ", ".join(map(str, table.epochs))
+            raise InputError(
+                f"{table.path} has results after {recorded} epochs, not after "
+                f"{config.training.epochs}.",
+                key="training.epochs",
+            )
     return Problem(space, objectives, constraints, data, table)
 
 
@@ -125,11 +123,11 @@ def make_evaluator(config: Config, problem: Problem, plain: Screening | None) ->
         )
     if problem.data is None:
         raise ValueError("a problem has data or a table")
-    settings = config.device.model_dump()
+    settings = config.device.model_dump(exclude_unset=True)  # a device may lack `threads`
     return TrainingEvaluator(
         problem.space.plain,
         problem.data,
-        device(settings.pop("name"), **settings),
+        device(settings.pop("name", config.device.name), **settings),
         make_recipe(config),
         problem.constraints,
         seed=config.seed,
@@ -140,10 +138,7 @@ def make_evaluator(config: Config, problem: Problem, plain: Screening | None) ->
 
 def make_recipe(config: Config) -> Recipe:
     """The recipe of the brief training."""
-    try:
-        return Recipe(**config.training.model_dump())
-    except ValueError as error:
-        raise InputError(f"{error}.", key="training") from error
+    return Recipe(**config.training.model_dump())
 
 
 def make_searcher(config: Config, problem: Problem) -> Strategy:
@@ -167,6 +162,7 @@ def make_facts(config: Config, problem: Problem, plain: Screening) -> dict[str, 
     """What a run must remember to be read without its config being interpreted again."""
     space = problem.space
     return {
+        "plugins": list(config.plugins),
         "backbone": space.backbone.to_dict(),
         "identity_start": space.identity_start,
         "options": {

@@ -12,7 +12,7 @@ import torch
 from scipy.stats import binomtest
 
 from attnas.results import METRICS, Objective
-from attnas.search_space import Architecture, AttnasError
+from attnas.search_space import Architecture, InputError
 from attnas.search_space.build import build
 
 from .complexity import complexity
@@ -24,7 +24,7 @@ from .memory import peak_activation_mb
 from .table import Table
 from .training import Recipe, train
 
-SCREENING_SECONDS = 4.0
+SCREENING_SECONDS = 2.5
 """At most so long a candidate's latency is measured; on a quiet machine a tenth is enough."""
 
 OnEpoch = Callable[[int, float], None]
@@ -210,9 +210,10 @@ class TableEvaluator:
         self.plain = Screening(found)
         relative = [c for c in self.constraints if c.relative and c.metric not in found]
         if relative:
-            raise AttnasError(
-                f"the bound '{relative[0].metric} {relative[0]}' is relative to the plain "
-                "backbone, which the table does not hold."
+            raise InputError(
+                f"'{relative[0]}' is relative to the plain backbone, which the table does not "
+                "hold. Write an absolute bound.",
+                key=f"constraints.{relative[0].metric}",
             )
 
     def screen(self, architecture: Architecture) -> Screening:

@@ -33,7 +33,7 @@ from .statistics import (
     seed_differences,
 )
 from .tables import compare_table, confirmation_table, listing_table, pareto_table, show_table
-from .trial import Trial
+from .trial import State, Trial
 
 __all__ = [
     "CONFIRMATION_FILE",
@@ -47,6 +47,7 @@ __all__ = [
     "PairedDifference",
     "Run",
     "SeedDifference",
+    "State",
     "Trial",
     "compare",
     "compare_rows",

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from attnas.search_space import Architecture, AttnasError, Backbone, InputError, block
+from attnas.search_space import (
+    Architecture,
+    AttnasError,
+    Backbone,
+    InputError,
+    block,
+    import_plugins,
+)
 
 from .folder import to_json, to_yaml, write
 from .trial import Trial
@@ -26,7 +34,8 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 def export(run: "Run", trial: Trial | int | None = None) -> dict[str, Any]:
     """What an export says of a trial: by default the run's best feasible one.
 
-    Plain types: `version`, `backbone`, `choices` by stage, `identity_start`, `widths` (the
+    Plain types: `version`, `plugins` (modules that register what it is
+    built of), `backbone`, `choices` by stage, `identity_start`, `widths` (the
     blocks' realised widths by stage, for information), `metrics` (value, 95 % interval),
     `constraints`, `violations`, `device`, `data`, `recipe`, `provenance`.
 
@@ -38,6 +47,7 @@ def export(run: "Run", trial: Trial | int | None = None) -> dict[str, Any]:
     architecture = chosen.architecture
     return {
         "version": VERSION,
+        "plugins": list(run.facts.get("plugins", ())),
         **_described(architecture),
         "widths": _widths(architecture),
         "metrics": {
@@ -107,6 +117,7 @@ def load_export(path: str | Path) -> tuple[Architecture, dict[str, Any]]:
             meant = "a mapping" if kind is dict else "true or false"
             raise InputError(f"must be {meant}, not {content[key]!r}.", key=key, file=str(path))
     try:
+        import_plugins(content.get("plugins", ()))
         backbone = Backbone.from_dict(content["backbone"])
     except InputError as error:
         raise error.inside(file=str(path)) from error
@@ -119,17 +130,18 @@ def load_export(path: str | Path) -> tuple[Architecture, dict[str, Any]]:
     return architecture, content
 
 
-def export_python(architecture: Architecture) -> str:
+def export_python(architecture: Architecture, plugins: Sequence[str] = ()) -> str:
     """The text of a Python module whose `network(seed=None)` builds the architecture.
 
-    It needs attnas installed, and no file.
+    It needs attnas and the `plugins` (modules that register blocks), and no file.
     """
     described = _described(architecture)
+    imports = "".join(f"import {name}  # noqa: F401, registers blocks\n" for name in plugins)
     return f'''"""{architecture.backbone.name} with attention: {architecture}."""
 
 from attnas.search_space import Architecture, Backbone
 from attnas.search_space.build import build
-
+{imports}
 BACKBONE = {_literal(described["backbone"])}
 CHOICES = {_literal(described["choices"])}
 IDENTITY_START = {architecture.identity_start}

@@ -65,13 +65,17 @@ def _in_use(folder: Path, process: int | str, host: str) -> AttnasError:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turns a full disk, a read-only folder and the like into an AttnasError."""
+def writing(folder: Path, *, named: bool = True) -> Iterator[None]:
+    """Turns a full disk, a read-only folder and the like into an AttnasError.
+
+    With `named` the message has the file that the system names, else `folder`.
+    """
     try:
         yield
     except OSError as error:
+        place = error.filename if named and error.filename else folder
         raise AttnasError(
-            f"{error.filename or folder}: cannot be written: {error.strerror or error}. "
+            f"{place}: cannot be written: {error.strerror or error}. "
             "Mend that or choose another folder; what was finished is kept."
         ) from error
 
@@ -82,7 +86,7 @@ def write(path: Path, text: str) -> None:
     Raises:
         AttnasError: it cannot be written.
     """
-    with writing(path):
+    with writing(path, named=False):  # it would be the temporary file
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with open(descriptor, "w", encoding="utf-8") as file:

@@ -28,7 +28,7 @@ METRICS: Mapping[str, Metric] = {
             "validation_loss", "min", "nats", False, "mean cross-entropy on the validation split"
         ),
         Metric("latency_ms", "min", "ms", True, "median time of one batch, measured on the device"),
-        Metric("params", "min", "", True, "trainable parameters"),
+        Metric("params", "min", "", True, "all parameters, trained or not"),
         Metric("flops", "min", "", True, "multiply-adds of one image (fvcore's convention)"),
         Metric(
             "activations",

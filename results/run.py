@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnas.search_space import AttnasError, Backbone, InputError
+from attnas.search_space import AttnasError, Backbone, InputError, import_plugins
 
 from .folder import locked, read, to_json, to_yaml, write, writing
 from .front import (
@@ -36,7 +36,7 @@ FORMAT = 1
 RUN_FILE, CONFIG_FILE, ENVIRONMENT_FILE = "run.json", "config.yaml", "environment.json"
 TRIALS_FILE, CHECKPOINTS = "trials.db", "checkpoints"
 
-_MAY_CHANGE = ("budget", "engine", "name")  # when a run goes on
+_MAY_CHANGE = ("budget", "engine", "name")  # when a run goes on; `data.path` too
 
 
 class Run:
@@ -59,6 +59,7 @@ class Run:
         self.config: dict[str, Any] = read(folder / CONFIG_FILE)
         self.environment: dict[str, Any] = read(folder / ENVIRONMENT_FILE)
         self.facts: dict[str, Any] = record["facts"]
+        import_plugins(self.facts.get("plugins", ()))
         self.backbone = Backbone.from_dict(self.facts["backbone"])
         self.objectives = tuple(
             Objective(metric, direction) for metric, direction in self.facts["objectives"].items()
@@ -107,6 +108,8 @@ class Run:
         with writing(folder):
             (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         with locked(folder):
+            if cls.exists(folder):  # since the look above, by another process
+                raise InputError("there is a run in this folder already.", file=str(folder))
             write(folder / CONFIG_FILE, to_yaml(config))
             write(folder / ENVIRONMENT_FILE, to_json(environment))
             if storage is None:
@@ -143,6 +146,12 @@ class Run:
             return cls(folder, record)
         except KeyError as error:
             raise AttnasError(f"{folder / RUN_FILE}: the entry {error} is missing.") from error
+        except InputError as error:
+            raise error if error.file else error.inside(file=str(folder / RUN_FILE)) from error
+        except (AttributeError, TypeError, ValueError) as error:
+            raise AttnasError(
+                f"{folder / RUN_FILE}: the file is damaged: {error}. Restore a copy."
+            ) from error
 
     @staticmethod
     def exists(folder: str | Path) -> bool:
@@ -272,7 +281,9 @@ class Run:
         mine, other = _flat(self.config), _flat(json.loads(to_json(config)))
         keys = sorted(mine.keys() | other.keys())
         differing = [key for key in keys if mine.get(key) != other.get(key)]
-        return [key for key in differing if key.split(".")[0] not in _MAY_CHANGE]
+        return [
+            key for key in differing if key.split(".")[0] not in _MAY_CHANGE and key != "data.path"
+        ]
 
     def _box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The reference box; a cost not measured on the plain backbone is the first trial's."""

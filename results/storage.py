@@ -285,8 +285,9 @@ def _explained(place: Path | str) -> Iterator[None]:
     except AttnasError:
         raise
     except ImportError as error:
+        said = str(error.__cause__ or error).rstrip(".")
         raise InputError(
-            f"the driver of this database is not installed: {error}.", key="storage"
+            f"the driver of this database is not installed: {said}.", key="storage"
         ) from error
     except (
         sqlalchemy.exc.SQLAlchemyError,
@@ -303,6 +304,8 @@ _SENTENCES = {
     "all finished trials are kept.",
     "full": "no space is left on the disk. Free some and run the command again; "
     "all finished trials are kept.",
+    "disk i/o error": "the disk gave an error. Check that it is well and has space left, and run "
+    "the command again; all finished trials are kept.",
     "readonly": "cannot be written: file or folder are read-only. "
     "Make them writable and run the command again; all finished trials are kept.",
     "unable to open": "cannot be opened. Check that the folder is there and can be written.",

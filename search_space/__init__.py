@@ -5,7 +5,7 @@ from .backbone import Backbone, Insertion, Site, Stage, Unit
 from .blocks import Block, block, blocks, hidden_width, register_block
 from .choice import NONE, Choice
 from .errors import AttnasError, InputError, unknown
-from .importing import import_module, import_own
+from .importing import import_module, import_own, import_plugins
 from .space import SearchSpace
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "hidden_width",
     "import_module",
     "import_own",
+    "import_plugins",
     "register_block",
     "unknown",
 ]

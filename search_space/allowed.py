@@ -91,7 +91,7 @@ def _options_of(
 
 
 def _frozen(backbone: Backbone, stage: str, given: str | Choice) -> Choice:
-    """The one choice of a frozen stage."""
+    """The one choice of a frozen stage, as the user spelled it; see `SearchSpace`."""
     try:
         choice = checked(given if isinstance(given, Choice) else Choice.parse(given))
         there = placements_in(backbone, (stage,))

@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,16 @@ def import_own(reference: str, *, key: str, kind: str = "function") -> Any:
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise InputError(f"'{module_name}' has no {kind.lower()} '{name}'.{hint}", key=key)
     return found
+
+
+def import_plugins(names: Sequence[str]) -> None:
+    """Imports modules that register blocks, backbones and the like.
+
+    Raises:
+        InputError: one cannot be imported.
+    """
+    for i, name in enumerate(names):
+        import_module(name, key=f"plugins[{i}]")
 
 
 def import_module(name: str, *, key: str, of: str = "") -> ModuleType:

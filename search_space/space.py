@@ -31,9 +31,15 @@ class Share(NamedTuple):
 class SearchSpace:
     """One of `allowed[i]` in the i-th stage of the backbone, each choice another network.
 
-    Made by `create`; two spaces with the same architectures are equal. A stage with one
-    choice is frozen. The architectures are numbered from 0 to `size - 1`, the last stage
-    varying fastest.
+    Made by `create`. A stage with one choice is frozen. The architectures are numbered from 0
+    to `size - 1`, the last stage varying fastest.
+
+    A network has one spelling in a space: of those that the lists allow, the least ratio and
+    the first placement, never one that the user did not allow; in a frozen stage the spelling
+    that was given. Two spaces are equal if they have the same architectures in these
+    spellings, so equal spaces number, encode and draw alike. Spaces of other lists may spell
+    one network differently (at 16 channels `se:r8` is `se:r4`): `architecture` gives a
+    space's own spelling of any of them.
 
     The methods that take an architecture also take one of the same backbone that is not in
     the space, such as the plain backbone where `none` is not allowed, unless they say

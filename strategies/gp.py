@@ -36,7 +36,7 @@ class GP:
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int
-    initial: int = setting(10, "trials drawn uniformly before the first model", low=1)
+    initial: int = setting(5, "trials drawn uniformly before the first model", low=1)
     memory: int = setting(100, "trials that the model is fitted to", low=4)
 
     def __post_init__(self) -> None:

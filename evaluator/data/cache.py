@@ -12,6 +12,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from attnas.search_space import InputError
+
 from .pool import Pool, Pools
 
 _FORMAT = 1  # raised when decoding changes, so that older entries are passed over
@@ -34,8 +36,11 @@ def decoded_once(
 
     Files are known by path, size and time of change. A cache that cannot be read or written
     costs time, not the result.
+
+    Raises:
+        InputError: a file is not there.
     """
-    identity = [[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+    identity = [_identity(file) for file in files]
     text = json.dumps([_FORMAT, identity, dict(settings)], sort_keys=True)
     entry = cache_folder() / "data" / f"{hashlib.sha256(text.encode()).hexdigest()}.safetensors"
     try:
@@ -50,6 +55,16 @@ def decoded_once(
     except (OSError, SafetensorError) as error:
         _log.warning("decoded images are not kept: cannot write %s (%s)", entry, error)
     return pools
+
+
+def _identity(file: Path) -> list[str | int]:
+    try:
+        found = file.stat()
+    except OSError as error:  # a link to nowhere
+        raise InputError(
+            f"cannot read {file}: {error.strerror}. Replace or remove it.", key="data.path"
+        ) from error
+    return [str(file.resolve()), found.st_size, found.st_mtime_ns]
 
 
 def _read(entry: Path) -> Pools:

@@ -55,7 +55,18 @@ def _folders(parent: Path) -> list[Path]:
 def _parts(root: Path) -> dict[str, Path]:
     if not (root / "train").is_dir():
         return {"train": root}
-    return {_PARTS[f.name]: f for f in _folders(root) if f.name in _PARTS}
+    parts: dict[str, Path] = {}
+    for found in _folders(root):
+        name = _PARTS.get(found.name)
+        if name in parts:
+            raise InputError(
+                f"'{root}' has '{parts[name].name}' and '{found.name}', which are names of one "
+                "part. Keep one of them, or put their images together.",
+                key="data.path",
+            )
+        if name is not None:
+            parts[name] = found
+    return parts
 
 
 def _files(part: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:

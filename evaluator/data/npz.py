@@ -62,6 +62,8 @@ def _arrays(path: Path) -> Mapping[str, np.ndarray]:
     if not path.is_file():
         found = "is a folder" if path.exists() else "does not exist"
         raise InputError(f"'{path}' {found}; an .npz file is needed.", key="data.path")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"cannot read '{path}' as .npz: it is none, or cut.", key="data.path")
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}

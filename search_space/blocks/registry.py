@@ -55,7 +55,7 @@ class Block:
         *,
         identity_start: bool = False,
     ) -> int:
-        """Number of trainable parameters, in closed form."""
+        """Number of parameters, in closed form."""
         own = self.module.params(channels, height, width, ratio)  # type: ignore[attr-defined]
         return own + (getattr(self.module, "start_parameters", 0) if identity_start else 0)
 

@@ -133,26 +133,27 @@ def test_a_search_on_images_is_confirmed_and_trained_fully(digits, here, capsys)
         (["pareto", "nothing"], "attnas: there is no run 'nothing'. There is no run in runs."),
         (
             ["search", "replay.yaml", "--set", "strategy.name=evolutoin"],
-            "attnas: strategy.name: unknown strategy 'evolutoin'. Did you mean 'evolution'? "
-            "`attnas strategies` lists all.",
+            "attnas: replay.yaml: strategy.name: unknown strategy 'evolutoin'. "
+            "Did you mean 'evolution'? `attnas strategies` lists all.",
         ),
         (
             ["search", "replay.yaml", "--set", "search_space.blocks=[none, cbma]"],
-            "attnas: search_space.blocks[1]: unknown block 'cbma'. Did you mean 'cbam'? "
-            "`attnas blocks` lists all.",
+            "attnas: replay.yaml: search_space.blocks[1]: unknown block 'cbma'. "
+            "Did you mean 'cbam'? `attnas blocks` lists all.",
         ),
         (
             ["search", "replay.yaml", "--set", "constraints.latency_ms='<= 5ms'"],
-            "attnas: constraints.latency_ms: cannot read '<= 5ms'. Write '<= 5' (ms) or "
-            "'<= 1.10x' (of the plain backbone).",
+            "attnas: replay.yaml: constraints.latency_ms: cannot read '<= 5ms'. "
+            "Write '<= 5' (ms) or '<= 1.10x' (of the plain backbone).",
         ),
         (
             ["search", "replay.yaml", "--set", "objectives.latency=min"],
-            "attnas: objectives.latency: unknown metric 'latency'. Did you mean 'latency_ms'?",
+            "attnas: replay.yaml: objectives.latency: unknown metric 'latency'. "
+            "Did you mean 'latency_ms'?",
         ),
         (
             ["search", "replay.yaml", "--set", "plugins=[no_such_module]"],
-            "attnas: plugins[0]: cannot import 'no_such_module': ModuleNotFoundError: "
+            "attnas: replay.yaml: plugins[0]: cannot import 'no_such_module': ModuleNotFoundError: "
             "No module named 'no_such_module'. It must be installed or lie in the working "
             "directory.",
         ),

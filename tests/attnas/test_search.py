@@ -1,7 +1,10 @@
+import json
 import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -64,7 +67,10 @@ def test_when_nothing_is_feasible_the_constraint_and_the_nearest_are_named(setti
     with pytest.raises(AttnasError) as caught:
         search(settings, runs=tmp_path)
     assert caught.value.exit_code == 1
-    assert str(caught.value).startswith("300 proposals in a row broke a constraint. ")
+    assert str(caught.value).startswith(
+        "300 proposals in a row broke a constraint. Loosen the bound, or run the same command "
+        "again to look further. Nothing is feasible: "
+    )
     assert "'latency_ms <= 0.5' rejected 301 of 301 trials. The nearest, trial 0 (" in (
         str(caught.value)
     )
@@ -154,3 +160,61 @@ def test_a_search_on_real_images_gives_the_same_accuracies_to_the_last_digit(tmp
     assert frame.loc[1, "accuracy_difference"] == pytest.approx(
         frame.loc[1, "accuracy"] - frame.loc[0, "accuracy"]
     )
+
+
+def test_a_search_that_finds_nothing_more_feasible_ends_well(settings, tmp_path):
+    settings["constraints"] = {"latency_ms": "<= 1.05"}
+    notes = Notes()
+    run = search(settings, runs=tmp_path, observer=notes)
+    assert [trial.number for trial in run.front()] == [0]
+    assert notes.texts[-1] == (
+        "300 proposals in a row broke a constraint. What is feasible is probably used up. Loosen "
+        "the bound, or run the same command again to look further."
+    )
+    nearest = "'latency_ms <= 1.05' rejects 20 of the 20 looked at; the nearest: "
+    assert any(text.startswith(nearest) for text in notes.texts)
+
+
+def test_failures_after_a_resumption_do_not_count_as_those_at_the_start(settings, tmp_path, table):
+    lines = table.read_text().splitlines()
+    thin = [lines[0], *lines[1:4], *(line for i, line in enumerate(lines) if i % 9 == 0 and i)]
+    (tmp_path / "thin.csv").write_text("\n".join(dict.fromkeys(thin)))
+    settings["evaluator"] = {"table": str(tmp_path / "thin.csv")}
+    settings["constraints"] = {}
+    whole = search({**settings, "name": "whole"}, runs=tmp_path)
+    for trials in range(4, 25):
+        resumed = search({**settings, "budget": {"trials": trials}}, runs=tmp_path)
+        assert proposals(resumed) == proposals(whole)[: len(resumed.trials)]
+    assert sum(trial.state == "failed" for trial in whole.trials) > 10
+
+
+def test_a_run_built_of_plugins_is_resumed_and_rebuilt_in_a_fresh_process(
+    settings, tmp_path, table
+):
+    (tmp_path / "own_blocks.py").write_text(
+        "from attnas.search_space import register_block\n"
+        "from attnas.search_space.blocks.efficient_channel import EfficientChannelAttention\n\n"
+        "@register_block('mine')\n"
+        "class Mine(EfficientChannelAttention):\n    pass\n"
+    )
+    text = table.read_text().replace("eca@", "mine@")
+    (tmp_path / "mine.csv").write_text(text)
+    settings["search_space"] = {**settings["search_space"], "blocks": ["none", "mine"]}
+    settings["evaluator"] = {"table": "mine.csv"}
+    settings["plugins"] = ["own_blocks"]
+    (tmp_path / "mine.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "attnas"]
+    for arguments in (
+        ["search", "mine.json", "--set", "budget.trials=5"],
+        ["search", "mine.json", "--set", "budget.trials=9"],
+        ["show", "replayed", "4"],
+        ["export", "replayed", "--trial", "4", "-o", "best.yaml", "--python", "net.py"],
+    ):
+        done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    rebuild = (
+        "import attnas, net; "
+        "a = attnas.build('best.yaml', seed=1); b = net.network(seed=1); "
+        "assert list(a.state_dict()) == list(b.state_dict())"
+    )
+    subprocess.run([sys.executable, "-c", rebuild], cwd=tmp_path, check=True)

@@ -248,6 +248,28 @@ def test_a_frozen_stage_has_its_one_choice_also_one_that_is_listed_nowhere(choic
     assert frozen.size * len(space().options("layer2")) == space().size
 
 
+def test_a_frozen_stage_keeps_its_spelling_and_knows_all_others_of_the_network():
+    narrow = sketch((16, 8), shortcut=False)  # any ratio from 4 up gives width 4; post is residual
+    frozen = space(narrow, stages={"layer1": {"choice": "cse:r8@post"}})
+    listed = space(narrow, blocks=["cse"], ratios=[8], placements=["post"])
+    assert [str(c) for c in frozen.options("layer1")] == ["cse:r8@post"]
+    assert frozen == listed
+    for spelled in ("se:r4@residual", "se:r16@post", "cse:r8@post", "cse:r8@residual"):
+        assert frozen.architecture([spelled]) == frozen.at(0)
+    assert space(narrow).architecture(["cse:r8@post"]).choices[0] == Choice("se", 4, "residual")
+
+
+def test_spaces_are_equal_if_they_have_the_same_architectures_whatever_the_lists():
+    narrow = sketch((16, 8))
+    spelled = [space(narrow, ratios=ratios) for ratios in ([4, 8], [16, 4], [4])]
+    assert spelled[0] == spelled[1] == spelled[2]
+    frozen = {"layer1": {"choice": "se:r4@residual"}}
+    assert space(narrow, stages=frozen) == space(
+        narrow, blocks=["cse", "se"], ratios=[8, 4], placements=["residual"]
+    )
+    assert space(narrow, stages=frozen) != space(narrow)
+
+
 def test_a_space_of_frozen_stages_has_one_architecture():
     one = space(stages={stage: {"choice": "eca@post"} for stage in SKETCH.stage_names})
     only = one.sample(np.random.default_rng(0))

@@ -37,7 +37,7 @@ def make(name, space, *, seed=7, objectives=OBJECTIVES, **settings):
 
 def usual_trials(name):
     """How many trials a test can afford."""
-    return TRIALS.get(name, 60)
+    return TRIALS.get(name, 50)
 
 
 def genes(architecture):

@@ -60,7 +60,7 @@ def test_the_global_generators_are_left_alone(simulation, usual, name):
 @every_strategy
 def test_a_resumed_run_equals_an_unbroken_one(simulation, usual, name):
     unbroken = usual(name)
-    for stop in (6,) if name == "gp" else (1, 9, 31, 59):
+    for stop in (6,) if name == "gp" else (1, 9, 31, 49):
         strategy = simulation.make(name, simulation.space_of(5, 6, 7))  # equal, not the same
         kept = [replace(trial, metrics=dict(trial.metrics)) for trial in unbroken[:stop]]
         assert simulation.simulate(strategy, len(unbroken), finished=kept) == unbroken
@@ -229,19 +229,19 @@ def test_it_takes_any_number_of_stages(simulation, name):
 
 @pytest.mark.parametrize("name", [n for n in strategies() if n not in ("random", "grid", "gp")])
 def test_it_beats_random_search_on_an_easy_problem(simulation, name):
-    """Separable, 15,625 architectures, 80 trials: medians of the best of 5 seeds."""
+    """8 stages with one right choice of 6 each, 80 trials: how many are right in the best."""
+
+    def easy(architecture, number, epochs):
+        right = sum(gene == 2 for gene in simulation.genes(architecture))
+        return Trial(number, architecture, epochs, "complete", {"accuracy": right})
 
     def best(strategy):
         trials = simulation.simulate(strategy, 80, easy)
         return max(trial.metrics["accuracy"] for trial in trials)
 
-    def easy(architecture, number, epochs):
-        value = -sum((n - 12) ** 2 for n in simulation.genes(architecture)) / 144
-        return Trial(number, architecture, epochs, "complete", {"accuracy": value})
-
-    space, one = simulation.space_of(25, 25, 25), (Objective("accuracy", "max"),)
+    space, one = simulation.space_of(*[6] * 8), (Objective("accuracy", "max"),)
     searched, drawn = (
-        [best(simulation.make(n, space, seed=seed, objectives=one)) for seed in range(5)]
+        [best(simulation.make(n, space, seed=seed, objectives=one)) for seed in range(4)]
         for n in (name, "random")
     )
     assert np.median(searched) > np.median(drawn)

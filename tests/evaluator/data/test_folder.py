@@ -45,6 +45,15 @@ def test_train_validation_and_test_folders_are_the_parts(tmp_path, name):
         assert np.unique(pool.images[:, 1]).tolist() == [shade]
 
 
+def test_two_folders_of_one_part_are_refused(tmp_path):
+    for part in ("train", "val", "validation"):
+        write(tmp_path, part, {"ant": 6, "bee": 6})
+    assert problem(path=tmp_path) == (
+        f"data.path: '{tmp_path}' has 'val' and 'validation', which are names of one part. "
+        "Keep one of them, or put their images together."
+    )
+
+
 def test_a_second_reading_needs_no_decoding(tmp_path, monkeypatch):
     write(tmp_path, "images", {"ant": 6, "bee": 6})
     first = load_data("folder", path=tmp_path / "images").facts
