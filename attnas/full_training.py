@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -82,7 +83,7 @@ def _all_but_test(facts: dict, data_path: str | None, file: str) -> Data:
         raise InputError("the run replayed a table: there are no data to train on.", file=file)
     try:
         source, digest = facts["source"], facts["data_sha256"]
-        settings = {
+        settings: dict[str, Any] = {
             "path": data_path or facts["path"],
             "validation": facts["sizes"]["validation"],
             "test": facts["sizes"]["test"],

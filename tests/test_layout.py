@@ -1,6 +1,7 @@
 """The shape of the project: packages, import direction, what an import loads."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -18,6 +19,7 @@ MAY_IMPORT = {
     "strategies": {"strategies", "results", "search_space"},
     "evaluator": {"evaluator", "results", "search_space"},
 }
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}  # by import name
 
 
 def test_every_package_on_disk_is_in_the_wheel():
@@ -52,6 +54,50 @@ def imported(path):
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             yield ".".join((*base, node.module)) if node.module else ".".join(base)
+
+
+def test_what_the_code_imports_is_declared_and_the_reverse():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    core = distributions(project["dependencies"])
+    extras = distributions(
+        line
+        for name, lines in project["optional-dependencies"].items()
+        if name != "dev"
+        for line in lines
+    )
+    used = set()
+    for folder in ("attnas", *ROOMS):
+        for path in (ROOT / folder).rglob("*.py"):
+            for name, lazy in third_party(ast.parse(path.read_text())):
+                distribution = DISTRIBUTIONS.get(name, name)
+                used.add(distribution)
+                allowed = core | extras if lazy else core
+                assert distribution in allowed, f"{path} imports {name}, lazily: {lazy}"
+    assert core - used == set(), "declared, but imported nowhere"
+
+
+def distributions(requirements):
+    """Names without extras and versions."""
+    return {re.split(r"[\[<>=!~; ]", line)[0].lower() for line in requirements}
+
+
+def third_party(node, lazy=False):
+    """Top-level names of the imported packages that are neither ours nor Python's own.
+
+    With each, whether the import is inside a function.
+    """
+    for child in ast.iter_child_nodes(node):
+        names = []
+        if isinstance(child, ast.Import):
+            names = [alias.name for alias in child.names]
+        elif isinstance(child, ast.ImportFrom) and not child.level:
+            names = [child.module]
+        for name in names:
+            first = name.split(".")[0]
+            if first != "attnas" and first not in sys.stdlib_module_names:
+                yield first, lazy
+        inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        yield from third_party(child, lazy or inside)
 
 
 def test_the_public_names_are_these_and_all_load():

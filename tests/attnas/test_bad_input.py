@@ -520,7 +520,7 @@ def test_a_result_for_which_there_is_no_space_is_named(run, said):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("replay.yaml", "there is no run 'replay.yaml'. Runs in runs: replayed."),
+        ("replay.yaml", "there is no run 'replay.yaml'. Did you mean 'replayed'?"),
         ("repalyed", "there is no run 'repalyed'. Did you mean 'replayed'?"),
         ("runs", "runs: is not a run: it has no run.json."),
     ],

@@ -1,0 +1,200 @@
+"""Records a table of our own: every architecture of a small space, trained and measured.
+
+Question: what do the architectures of one space really score, so that strategies can be
+compared on it at no cost (`benchmarks.strategies`)?
+
+    python -m benchmarks.record_table --data PATH [--out FILE]
+
+PATH is CIFAR-10 as Parquet (Hugging Face's image layout). One thread; about 4 s an
+architecture on a quiet core of 2020, half an hour for all 340. Stopped, the same command goes
+on. Writes FILE, and FILE with the ending .json: the settings, versions and processor.
+
+The space: `resnet_cifar` of depth 8 and width 8 on images scaled to 16 x 16. The latency is
+the processor time of one image on one thread, so other programs do not count; it is the
+median of ratios to the plain backbone, measured in alternation.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from attnas.evaluator import Data, Device, Recipe, device, load_data, train
+from attnas.evaluator.latency import measure_latency, measure_reference
+from attnas.search_space import Architecture, AttnasError, Backbone, SearchSpace
+from attnas.search_space.backbones import make_backbone
+from attnas.search_space.build import build
+
+TABLE = Path(__file__).parent / "tables" / "cifar10-resnet8.parquet"
+EPOCHS = 4
+SIDE = 16
+SAVE_EVERY = 5
+
+
+def recorded_space(backbone: Backbone) -> SearchSpace:
+    """The space that the table holds: 4 x 5 x 17 choices."""
+    return SearchSpace.create(
+        backbone,
+        blocks=["none", "se", "eca", "cbam", "scse", "simam"],
+        ratios=[4, 8],
+        placements=["residual", "post"],
+        stages={
+            "layer1": {"blocks": ["none", "se", "eca", "scse"], "placements": ["residual"]},
+            "layer2": {"blocks": ["none", "se", "eca"]},
+        },
+    )
+
+
+def resnet8(input_shape: tuple[int, int, int] = (3, SIDE, SIDE), classes: int = 10) -> Backbone:
+    return make_backbone(
+        name="resnet_cifar",
+        arguments={"depth": 8, "width": 8},
+        input_shape=input_shape,
+        classes=classes,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parse(arguments)
+    torch.set_num_threads(1)
+    scaled = {} if options.source == "digits" else {"image_size": SIDE}
+    data = load_data(
+        options.source,
+        path=options.data,
+        train=options.train,
+        validation=options.validation,
+        **scaled,
+    )
+    space = recorded_space(resnet8(data.input_shape, len(data.classes)))
+    record(space, data, options.out, limit=options.limit, facts=facts_of(options, space, data))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
+    parser.add_argument("--data", help="the images: file or folder")
+    parser.add_argument("--source", default="parquet", help="what kind of data that is")
+    parser.add_argument("--out", type=Path, default=TABLE, help="the table's file")
+    parser.add_argument("--train", type=int, default=4000, help="images to train on")
+    parser.add_argument("--validation", type=int, default=6000, help="images to score on")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of training")
+    parser.add_argument("--limit", type=int, help="stop when the table has so many rows")
+    return parser.parse_args(arguments)
+
+
+def record(
+    space: SearchSpace, data: Data, out: Path, *, limit: int | None, facts: dict[str, Any]
+) -> None:
+    """Adds the rows that the table lacks, in one random order, the plain backbone first.
+
+    Raises:
+        AttnasError: the table was begun with other settings.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    timer = timer_of(out, space, facts)
+    rows = pd.read_parquet(out).to_dict("records") if out.exists() else []
+    done = {space.architecture({s: row[s] for s in space.stage_names}) for row in rows}
+    order = [space.at(int(i)) for i in np.random.default_rng(0).permutation(space.size)]
+    missing = [a for a in dict.fromkeys([space.plain, *order]) if a not in done]
+    if limit is not None:
+        missing = missing[: max(0, limit - len(rows))]
+    for number, architecture in enumerate(missing, start=1):
+        rows.append(row_of(architecture, data, timer, facts["settings"]["epochs"]))
+        if number % SAVE_EVERY == 0 or number == len(missing):
+            save(pd.DataFrame(rows), out)
+            print(f"{len(rows)} of {space.size}: {rows[-1]}", flush=True)
+
+
+class LatencyTimer:
+    """Latencies relative to one measurement of the plain backbone."""
+
+    def __init__(self, plain: Architecture, on: Device, reference_ms: float | None) -> None:
+        self.on, self.shape = on, plain.backbone.input_shape
+        self.reference = build(plain, seed=0).eval()
+        self.reference_ms = reference_ms or self._measure_reference()
+
+    def __call__(self, architecture: Architecture) -> tuple[float, float, float]:
+        """The latency in ms and the ends of its 95 % interval."""
+        [found] = measure_latency(
+            self.on,
+            [build(architecture, seed=0).eval()],
+            self.reference,
+            self.shape,
+            rng=np.random.default_rng(0),
+            reference_ms=self.reference_ms,
+            max_seconds=1.0,
+        )
+        return found.ms, found.low, found.high
+
+    def _measure_reference(self) -> float:
+        return measure_reference(self.on, self.reference, self.shape, max_seconds=2.0).ms
+
+
+def timer_of(out: Path, space: SearchSpace, facts: dict[str, Any]) -> LatencyTimer:
+    """The timer of this table; its facts are written, or compared with those written before."""
+    beside = out.with_suffix(".json")
+    known = json.loads(beside.read_text()) if beside.exists() else None
+    if known is not None and known["settings"] != facts["settings"]:
+        raise AttnasError(f"{out} was begun with other settings: {known['settings']}.")
+    on = device("torch-cpu", threads=1, batch_size=1)
+    timer = LatencyTimer(space.plain, on, known and known["reference_ms"])
+    if known is None:
+        beside.write_text(json.dumps({**facts, "reference_ms": timer.reference_ms}, indent=2))
+    return timer
+
+
+def row_of(
+    architecture: Architecture, data: Data, timer: LatencyTimer, epochs: int
+) -> dict[str, Any]:
+    network = build(architecture, seed=0)
+    params = sum(p.numel() for p in network.parameters())
+    latency_ms, low, high = timer(architecture)
+    began = time.process_time()
+    outcome = train(network, data, Recipe(batch_size=64), seed=0, epochs=epochs)
+    return {
+        **{stage: str(choice) for stage, choice in architecture.by_stage.items()},
+        "epochs": epochs,
+        "accuracy": outcome.accuracy,
+        "validation_loss": outcome.loss,
+        "latency_ms": latency_ms,
+        "latency_low": low,
+        "latency_high": high,
+        "params": params,
+        "seconds": time.process_time() - began,
+    }
+
+
+def save(frame: pd.DataFrame, out: Path) -> None:
+    """Writes the whole table; a reader sees the old one or the new one."""
+    partial = out.with_suffix(".partial")
+    frame.to_parquet(partial, index=False)
+    os.replace(partial, out)
+
+
+def facts_of(options: argparse.Namespace, space: SearchSpace, data: Data) -> dict[str, Any]:
+    return {
+        "command": "python -m benchmarks.record_table --data PATH",
+        "settings": {
+            "epochs": options.epochs,
+            "sizes": data.facts["sizes"],
+            "image": data.facts["image"],
+            "splits_sha256": data.facts["splits_sha256"],
+            "space_size": space.size,
+            "seed": 0,
+        },
+        "versions": {name: version(name) for name in ("torch", "numpy")},
+        "python": platform.python_version(),
+        "device": device("torch-cpu", threads=1, batch_size=1).describe(),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The full training of an exported architecture, on images whose pixels say who they are."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import attnas
+from attnas import full_training
+from attnas.evaluator import Recipe, load_data
+from attnas.full_training import train_exported
+from attnas.search_space import AttnasError, InputError
+
+SIZES = {"train": 40, "validation": 20, "test": 20}
+
+
+@pytest.fixture
+def images(tmp_path):
+    """90 images, each with its number in all pixels, in a file; 10 are of no split."""
+    path = tmp_path / "images.npz"
+    numbers = np.arange(90, dtype=np.uint8)
+    pixels = np.broadcast_to(numbers[:, None, None, None], (90, 8, 8, 1))
+    np.savez(path, train_images=pixels, train_labels=numbers.astype(np.int64) % 2)
+    return path
+
+
+@pytest.fixture
+def data(images):
+    """The data as the search saw them."""
+    return load_data("npz", path=images, **SIZES)
+
+
+@pytest.fixture
+def exported(tmp_path, data):
+    """An export with what `train_exported` needs, as a search writes it."""
+    document = {
+        "version": 1,
+        "backbone": {
+            "name": "resnet_cifar",
+            "arguments": {"depth": 8, "width": 8},
+            "input_shape": [1, 8, 8],
+            "classes": 2,
+        },
+        "choices": {"layer1": "se:r4@residual", "layer2": "none", "layer3": "eca@post"},
+        "identity_start": True,
+        "data": dict(data.facts),
+        "recipe": {**asdict(Recipe()), "batch_size": 20, "precision": "float32"},
+    }
+    path = tmp_path / "best.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def full(exported, **changes):
+    settings = {"epochs": 1, "data_path": None, "seed": 0, "say": lambda _: None, **changes}
+    weights = exported.with_suffix(".safetensors")
+    return train_exported(exported, weights=weights, **settings)
+
+
+def numbers(pool):
+    return set(pool.images[:, 0, 0, 0].tolist())
+
+
+def test_all_images_but_the_test_split_are_trained_on(exported, data, monkeypatch):
+    calls = []
+    train = full_training.train
+
+    def noted(network, given, recipe, **settings):
+        calls.append((given, recipe, settings))
+        return train(network, given, recipe, **settings)
+
+    monkeypatch.setattr(full_training, "train", noted)
+    outcome = full(exported, epochs=2, seed=5)
+    [(given, recipe, settings)] = calls
+    unseen = numbers(data.test)
+    assert len(unseen) == 20
+    assert numbers(given.test) == unseen
+    assert numbers(given.train) == set(range(90)) - unseen
+    assert len(given.train) == 70
+    assert settings["split"] == "test"
+    assert settings["seed"] == 5
+    assert recipe.epochs == outcome.epochs == 2
+    assert recipe.batch_size == 20
+    assert outcome.images == 20
+
+
+def test_labels_stay_with_their_images(exported, monkeypatch):
+    seen = []
+
+    def stop(network, given, recipe, **settings):
+        seen.append(given.train)
+        raise full_training.TrainingFailed("diverged", "the loss is nan")
+
+    monkeypatch.setattr(full_training, "train", stop)
+    with pytest.raises(AttnasError, match=r"^the training failed: diverged: the loss is nan\.$"):
+        full(exported)
+    assert (seen[0].images[:, 0, 0, 0] % 2 == seen[0].labels).all()
+    assert not exported.with_suffix(".safetensors").exists()
+
+
+def test_the_weights_make_a_rebuilt_network_the_trained_one(exported, monkeypatch):
+    trained = []
+    train = full_training.train
+    monkeypatch.setattr(
+        full_training,
+        "train",
+        lambda network, *a, **k: trained.append(network) or train(network, *a, **k),
+    )
+    full(exported)
+    rebuilt = attnas.build(exported)
+    rebuilt.load_state_dict(load_file(exported.with_suffix(".safetensors")))
+    batch = torch.rand(4, 1, 8, 8)
+    with torch.no_grad():
+        expected = trained[0].cpu().eval()(batch)
+        torch.testing.assert_close(rebuilt.eval()(batch), expected)
+        fresh = attnas.build(exported, seed=0).eval()(batch)
+    assert not torch.allclose(fresh, expected, atol=1e-3)
+
+
+def test_other_data_are_refused(exported, images):
+    with np.load(images) as stored:
+        changed = dict(stored)
+    changed["train_images"] = changed["train_images"] + 1
+    other = images.with_name("other.npz")
+    np.savez(other, **changed)
+    with pytest.raises(InputError, match="data: the data are not those of the search"):
+        full(exported, data_path=str(other))
+
+
+def test_moved_data_are_found_where_they_are_said_to_be(exported, images):
+    moved = images.rename(images.with_name("moved.npz"))
+    assert 0 <= full(exported, data_path=str(moved)).accuracy <= 1
