@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from attnas.search_space import Architecture, AttnasError, SearchSpace, register_block
 
     from .api import build, load_run
-    from .search import search
+    from .search_loop import search
 
 _HOMES = {
     "Architecture": "attnas.search_space",
@@ -24,7 +24,7 @@ _HOMES = {
     "build": "attnas.api",
     "load_run": "attnas.api",
     "register_block": "attnas.search_space",
-    "search": "attnas.search",
+    "search": "attnas.search_loop",
 }
 
 __all__ = [

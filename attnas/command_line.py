@@ -76,7 +76,7 @@ def search(
     """Runs a search, or goes on with it. Ctrl-C stops it cleanly; the same command goes on."""
     from .config import load_config, read_from
     from .live import LiveView
-    from .search import search as run_search
+    from .search_loop import search as run_search
 
     view = LiveView(_stderr())
     parsed = load_config(config, overrides or ())

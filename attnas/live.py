@@ -15,7 +15,7 @@ from attnas.results import Run, Trial
 from attnas.strategies import Proposal
 
 from .config import BudgetConfig, Config
-from .search import Observer
+from .search_loop import Observer
 
 
 class LiveView(Observer):

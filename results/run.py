@@ -26,6 +26,7 @@ from .front import (
     share_of_box,
 )
 from .metrics import Objective
+from .rows import flatten
 from .storage import TrialStore
 from .trial import Trial
 
@@ -278,7 +279,7 @@ class Run:
         What may change when a run goes on is left out: budget, engine, name. An absent key
         is the same as null.
         """
-        mine, other = _flat(self.config), _flat(json.loads(to_json(config)))
+        mine, other = flatten(self.config), flatten(json.loads(to_json(config)))
         keys = sorted(mine.keys() | other.keys())
         differing = [key for key in keys if mine.get(key) != other.get(key)]
         return [
@@ -314,13 +315,3 @@ def _no_run(given: str | Path, candidates: Sequence[Path], runs: Path) -> InputE
     else:
         hint = f"Runs in {runs}: {', '.join(names)}." if names else f"There is no run in {runs}."
     return InputError(f"there is no run '{given}'. {hint}")
-
-
-def _flat(content: Any, key: str = "") -> dict[str, Any]:
-    """Values by dotted key; a list is one value, an empty mapping none."""
-    if not isinstance(content, Mapping):
-        return {key: content}
-    flat: dict[str, Any] = {}
-    for name, value in content.items():
-        flat |= _flat(value, f"{key}.{name}" if key else str(name))
-    return flat

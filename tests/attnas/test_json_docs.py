@@ -12,7 +12,7 @@ import pytest
 
 from attnas.entry import run_command
 from attnas.results import METRICS, Confirmation, Confirmed, ConfirmedScore, Run
-from attnas.search import search
+from attnas.search_loop import search
 
 DOCS = (Path(__file__).parents[2] / "docs/json.md").read_text()
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from attnas.config import parse_config
 from attnas.live import LiveView
 from attnas.results import Trial
-from attnas.search import search
+from attnas.search_loop import search
 from attnas.search_space import Architecture, Backbone
 from attnas.strategies import Proposal
 

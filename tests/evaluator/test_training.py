@@ -380,3 +380,17 @@ def test_pools_are_left_as_they_were(digits):
     train(small_network(), digits, BRIEF, seed=0, epochs=1)
     assert (digits.train.images == before).all()
     assert isinstance(digits.train, Pool)
+
+
+def test_a_narrow_strided_1x1_convolution_does_not_end_the_process(digits):
+    """In channels_last its backward pass in torch 2.13 corrupts memory: trained contiguous."""
+    network = nn.Sequential(
+        nn.Conv2d(digits.input_shape[0], 4, 3, padding=1),
+        nn.Conv2d(4, 8, 1, stride=2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, len(digits.classes)),
+    )
+    outcome = train(network, digits, Recipe(epochs=1), seed=0)
+    assert 0 <= outcome.accuracy <= 1
+    assert network[1].weight.is_contiguous()

@@ -11,7 +11,7 @@ from attnas import setup
 from attnas.config import load_config
 from attnas.evaluator import Data, Pool
 from attnas.evaluator import evaluator as evaluation
-from attnas.search import search
+from attnas.search_loop import search
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["budget.trials=2", "training.epochs=1"] + [
@@ -25,7 +25,7 @@ def short_measuring(monkeypatch):
     brief = partial(evaluation.measure_reference, max_seconds=0.1)
     monkeypatch.setattr(evaluation, "measure_reference", brief)
     monkeypatch.setattr(evaluation, "SCREENING_SECONDS", 0.05)
-    monkeypatch.setattr(sys.modules["attnas.search"], "SHARE_SAMPLES", 2)
+    monkeypatch.setattr(sys.modules["attnas.search_loop"], "SHARE_SAMPLES", 2)
 
 
 def trained(run):

@@ -11,7 +11,7 @@ import pytest
 
 from attnas.config import parse_config
 from attnas.results import Run
-from attnas.search import Observer, search
+from attnas.search_loop import Observer, search
 from attnas.search_space import AttnasError, InputError
 
 
