@@ -71,32 +71,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "seeds": list(SEEDS),
     }
     trainings = _earlier(options.out, settings)
-    for arm in ARMS:
+    for arm in options.arms:
         for text in names:
             for seed in SEEDS:
                 if any(_key(t) == (arm, seed, text) for t in trainings):
                     continue
                 trainings.append(_training(arm, seed, text, data, sizes, recipe))
-                content = {
-                    "question": "How far can a brief training be believed?",
-                    "provenance": provenance(arguments, "benchmarks.signal"),
-                    "settings": settings,
-                    "table": table(trainings, names, sizes),
-                    "trainings": trainings,
-                }
-                write_json(options.out, content)
+                _write(options.out, settings, trainings, provenance(arguments, "benchmarks.signal"))
                 last = trainings[-1]
                 print(f"{arm} seed {seed}: {text}  {last['cpu_seconds']:.0f} s", flush=True)
-    rows = table(trainings, names, sizes)
+    rows = _write(options.out, settings, trainings, provenance(arguments, "benchmarks.signal"))
     print_table(list(rows[0]), [list(row.values()) for row in rows])
     seconds = [t["cpu_seconds"] for t in trainings]
     print(f"processor time of a candidate: {np.mean(seconds):.0f} s, at most {max(seconds):.0f} s")
+
+
+def _write(
+    out: Path,
+    settings: Mapping[str, Any],
+    trainings: Sequence[Mapping[str, Any]],
+    source: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Writes the trainings with their table, and returns the table."""
+    rows = table(trainings, settings["architectures"], settings["validation"])
+    content = {
+        "question": "How far can a brief training be believed?",
+        "provenance": source,
+        "settings": settings,
+        "table": rows,
+        "trainings": trainings,
+    }
+    write_json(out, content)
+    return rows
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--data", type=Path, help="CIFAR-10 as Parquet, a file or a folder")
     parser.add_argument("--out", type=Path, default=RESULTS / "signal.json")
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--quick", action="store_true", help="digits, three architectures")
     options = parser.parse_args(arguments)
     if not options.quick and options.data is None:

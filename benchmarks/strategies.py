@@ -5,13 +5,13 @@ how good an architecture within the latency bound?
 
     python -m benchmarks.strategies [--only NAME ...] [--problems NAME ...] [--quick]
 
-About 25 minutes on one core for all but `gp`, which takes an hour more (0.5 s a proposal; so
-it has fewer seeds and trainings). Nothing is trained: scores come from a recorded table
+About 15 minutes on one core for all but `gp`, and 20 more for `gp` (0.3 s a proposal; so it
+has fewer seeds and trainings). Nothing is trained: scores come from a recorded table
 (`benchmarks.record_table`) and from three synthetic spaces of 4 stages with 8 choices:
 
 - additive: an accuracy per choice, added up over the stages;
 - interactions: as much again from pairs of neighbouring stages;
-- rugged: additive, and as much again at random per architecture: nothing to learn there.
+- rugged: additive, and as much again at random per architecture, which nobody can learn.
 
 Every search begins with the plain backbone, as `attnas.search` does, maximises accuracy and
 minimises latency under the bound that half of the space meets. What breaks it costs no
