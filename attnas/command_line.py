@@ -93,7 +93,7 @@ def search(
 def pareto(
     run: RunName, runs: Runs = Path("runs"), as_json: AsJson = False, as_csv: AsCsv = False
 ) -> None:
-    """Shows the front: the feasible trials that no other beats in every objective."""
+    """Shows the front: the feasible trials that no other one dominates."""
     from attnas.results import pareto_rows
 
     loaded = _open(run, runs)

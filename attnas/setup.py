@@ -148,6 +148,9 @@ def make_searcher(config: Config, problem: Problem) -> Strategy:
         InputError: an unknown strategy or setting; the message names the nearest.
     """
     settings: dict[str, Any] = config.strategy.options
+    for key in ("space", "objectives", "epochs", "seed"):
+        if key in settings:
+            raise InputError("is not the strategy's to set: leave it out.", key=f"strategy.{key}")
     return make_strategy(
         config.strategy.name,
         space=problem.space,

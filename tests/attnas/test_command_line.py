@@ -152,6 +152,10 @@ def test_a_search_on_images_is_confirmed_and_trained_fully(digits, here, capsys)
             "Did you mean 'latency_ms'?",
         ),
         (
+            ["search", "replay.yaml", "--set", "strategy.seed=3"],
+            "attnas: replay.yaml: strategy.seed: is not the strategy's to set: leave it out.",
+        ),
+        (
             ["search", "replay.yaml", "--set", "plugins=[no_such_module]"],
             "attnas: replay.yaml: plugins[0]: cannot import 'no_such_module': ModuleNotFoundError: "
             "No module named 'no_such_module'. It must be installed or lie in the working "

@@ -50,6 +50,7 @@ def test_an_export_says_all_about_its_trial(exported, values):
     versions = content["provenance"].pop("versions")
     assert content == {
         "version": 1,
+        "plugins": [],
         "backbone": values["facts"]["backbone"],
         "choices": CHOICES,
         "identity_start": False,
