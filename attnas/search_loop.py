@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,13 @@ class _Loop:
         number = len(self.run.trials)
         self.observer.evaluating(number, proposal)
         trial = evaluate(
-            proposal, number, self.evaluator, self.config, self.observer, always_train=reference
+            proposal,
+            number,
+            self.evaluator,
+            self.problem.objectives,
+            self.observer,
+            seed=self.config.seed,
+            always_train=reference,
         )
         self.run.append(trial)
         if trial.architecture in self.space:
@@ -224,9 +230,10 @@ def evaluate(
     proposal: Proposal,
     number: int,
     evaluator: Evaluator,
-    config: Config,
+    objectives: Sequence[Objective],
     observer: Observer,
     *,
+    seed: int,
     always_train: bool = False,
 ) -> Trial:
     """The trial of a proposal: screened, and trained if no constraint is broken.
@@ -252,7 +259,7 @@ def evaluate(
     except Exception as error:  # a candidate may fail in any way: the search goes on
         reason = f"raised: {type(error).__name__}: {error}"
     metrics = {**screening.metrics, **(evaluation.metrics if evaluation else {})}
-    if evaluation is not None and (absent := missing_metrics(_objectives(config), metrics)):
+    if evaluation is not None and (absent := missing_metrics(objectives, metrics)):
         reason = f"no value: {', '.join(absent)}"
     state: State = "failed" if reason else "complete" if evaluation else "infeasible"
     broken = {**screening.violations, **(evaluation.violations if evaluation else {})}
@@ -266,7 +273,7 @@ def evaluate(
         violations=broken,
         reason=reason or _broken_text(broken),
         seconds=_seconds(evaluation, began),
-        seed=config.seed,
+        seed=seed,
         started=started,
         correct=evaluation.correct if evaluation else b"",
         validation_images=evaluation.images if evaluation else 0,
@@ -282,10 +289,6 @@ def _seconds(evaluation: Evaluation | None, began: float) -> float:
     """What the trial took; a replayed one keeps the time that was recorded."""
     elapsed = time.monotonic() - began
     return max(elapsed, evaluation.seconds) if evaluation is not None else elapsed
-
-
-def _objectives(config: Config) -> list[Objective]:
-    return [Objective(name, way) for name, way in config.objectives.items()]
 
 
 def _existing_run(config: Config, runs: str | Path) -> Run | None:
