@@ -1,5 +1,6 @@
 """Training, complexity and latency: what an architecture is worth."""
 
+from .additive import AdditiveCost
 from .constraints import Constraint
 from .data import Data, Pool, load_data
 from .devices import Device, device, devices
@@ -11,16 +12,19 @@ from .evaluator import (
     TrainingEvaluator,
     missing_metrics,
 )
+from .latency_table import LatencyTable
 from .recipe import Recipe
 from .table import Table
 from .training import Outcome, TrainingFailed, train
 
 __all__ = [
+    "AdditiveCost",
     "Constraint",
     "Data",
     "Device",
     "Evaluation",
     "Evaluator",
+    "LatencyTable",
     "Outcome",
     "Pool",
     "Recipe",

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 
-from .protocol import History, Proposal, Strategy, generator
+from .protocol import History, Preparing, Proposal, Resources, Strategy, generator
 from .registry import make_strategy, register_strategy, strategies
 
 for _module in pkgutil.iter_modules(__path__):
@@ -11,7 +11,9 @@ for _module in pkgutil.iter_modules(__path__):
 
 __all__ = [
     "History",
+    "Preparing",
     "Proposal",
+    "Resources",
     "Strategy",
     "generator",
     "make_strategy",

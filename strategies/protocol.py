@@ -1,22 +1,29 @@
 """What a strategy is: a pure function of the history and its seed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from attnas.evaluator import Constraint, Data, LatencyTable, Recipe, Screening
 from attnas.results import Objective, Trial
 from attnas.search_space import Architecture, SearchSpace
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What to evaluate next, and for how many epochs to train it."""
+    """What to evaluate next, and for how many epochs to train it.
+
+    `of` is the number of epochs that the learning-rate schedule is laid out for, `epochs`
+    itself if None: a training that is to go on later stops in the middle of its schedule.
+    """
 
     architecture: Architecture
     epochs: int
+    of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,40 @@ class Strategy(Protocol):
     def propose(self, history: History) -> Proposal | None:
         """The next proposal, never one in `history.tried` nor of a rejected architecture;
         None when the space has nothing left."""
+        ...
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a strategy that trains something of its own may use, and where it keeps that.
+
+    `screen` measures an architecture's cheap metrics as the evaluator does; `latency_table`
+    makes the device's table, or reads it where it was made before. `folder` is for artifacts:
+    what lies there after a kill is what the next `prepare` goes on from. `progress` is told
+    what is going on, and how many steps of how many are done; it may raise KeyboardInterrupt.
+    """
+
+    data: Data
+    recipe: Recipe
+    constraints: tuple[Constraint, ...]
+    screen: Callable[[Architecture], Screening]
+    latency_table: Callable[[], LatencyTable]
+    folder: Path
+    training_device: str
+    progress: Callable[[str, int, int], None]
+    note: Callable[[str], None]
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A strategy that must train something, such as a supernet, before it can propose."""
+
+    def prepare(self, resources: Resources) -> Strategy:
+        """The strategy that proposes; the same one if called again with the same folder.
+
+        Raises:
+            AttnasError: the training failed, or nothing meets the constraints.
+        """
         ...
 
 
