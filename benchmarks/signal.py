@@ -9,9 +9,11 @@ loss, on 5,000 and on 20,000 validation images. The defaults of `Recipe` follow 
 
 PATH is CIFAR-10 as Parquet (Hugging Face's image layout). 48 trainings of a ResNet-8 on 10,000
 images, one thread, about 50 minutes on a quiet core of 2020. Stopped, the same command goes on.
+`--seeds 4` trains with more seeds, and tells how far the mean of two trainings can be believed.
 `--quick` (seconds, meaningless figures) takes three architectures on digits.
 
-Columns: r and tau are Pearson's and Kendall's correlation between the seeds. `noise` is the
+Columns: `trainings` is how many a score is the mean of. r and tau are Pearson's and Kendall's
+correlation between the scores of two disjoint sets of seeds, averaged over all such. `noise` is the
 standard deviation, from seed to seed, of the difference between an architecture and `none`;
 `spread` is that of the differences between architectures, without the noise. `pair` is the
 standard error of such a difference in accuracy that the images alone account for (paired).
@@ -23,6 +25,7 @@ import dataclasses
 import time
 import zlib
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +44,6 @@ ARMS = {
     "common": "common random numbers, near-identity starts",
     "independent": "own seeds, the papers' starts",
 }
-SEEDS = (0, 1)
 # One choice for all three stages, or one for each.
 ARCHITECTURES = (
     "none",
@@ -68,12 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "data": data.facts,
         "validation": list(sizes),
         "architectures": list(names),
-        "seeds": list(SEEDS),
     }
     trainings = _earlier(options.out, settings)
     for arm in options.arms:
         for text in names:
-            for seed in SEEDS:
+            for seed in range(options.seeds):
                 if any(_key(t) == (arm, seed, text) for t in trainings):
                     continue
                 trainings.append(_training(arm, seed, text, data, sizes, recipe))
@@ -110,6 +111,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="CIFAR-10 as Parquet, a file or a folder")
     parser.add_argument("--out", type=Path, default=RESULTS / "signal.json")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--seeds", type=int, choices=range(2, 11), default=2, metavar="2..10")
     parser.add_argument("--quick", action="store_true", help="digits, three architectures")
     options = parser.parse_args(arguments)
     if not options.quick and options.data is None:
@@ -181,32 +183,59 @@ def table(
     rows = []
     done = {_key(t): t for t in trainings}
     for arm in ARMS:
-        keys = [[(arm, seed, name) for name in names] for seed in SEEDS]
-        if not all(key in done for row in keys for key in row):
-            continue
-        chosen = [[done[key] for key in row] for row in keys]
-        for score in ("accuracy", "loss"):
-            for size in sizes:
-                values = np.array([[t[score][str(size)] for t in row] for row in chosen])
-                row = {"arm": arm, "score": score, "images": size, **reliability(values)}
-                pair = score == "accuracy" and size == sizes[0]
-                rows.append({**row, "pair": round(_paired_error(chosen, size), 5) if pair else ""})
+        seeds = sorted({seed for own_arm, seed, _ in done if own_arm == arm})
+        keys = [[(arm, seed, name) for name in names] for seed in seeds]
+        chosen = [[done[key] for key in row] for row in keys if all(key in done for key in row)]
+        for count in (1, 2):
+            if len(chosen) < 2 * count:
+                continue
+            for score in ("accuracy", "loss"):
+                for size in sizes:
+                    values = np.array([[t[score][str(size)] for t in row] for row in chosen])
+                    pair = count == 1 and score == "accuracy" and size == sizes[0]
+                    rows.append(
+                        {"arm": arm, "trainings": count, "score": score, "images": size}
+                        | reliability(values, count)
+                        | {"pair": round(_paired_error(chosen, size), 5) if pair else ""}
+                    )
     return rows
 
 
-def reliability(values: np.ndarray) -> dict[str, float | None]:
-    """Agreement of two seeds on a score; `values` (2, architectures), the first is `none`."""
-    differences = values[:, 1:] - values[:, :1]
-    noise = np.sqrt(np.square(differences[0] - differences[1]).mean() / 2)
-    within = (values[0] - values[1]).var(ddof=1) / 2  # of one training, the seed's shift apart
-    between = max(0.0, values.mean(0).var(ddof=1) - within / 2)
-    defined = (values != values[:, :1]).any(1).all()  # a correlation with a constant is not
+def reliability(values: np.ndarray, count: int = 1) -> dict[str, float | None]:
+    """Agreement of two means of `count` seeds each; `values` (seeds, architectures).
+
+    The first architecture is `none`. The figures are means (root mean squares) over all pairs of
+    disjoint sets of seeds.
+    """
+    sets = list(combinations(range(len(values)), count))
+    pairs = [(a, b) for a, b in combinations(sets, 2) if not set(a) & set(b)]
+    splits = [np.array([values[list(a)].mean(0), values[list(b)].mean(0)]) for a, b in pairs]
     return {
-        "r": round(float(pearsonr(*values).statistic), 3) if defined else None,
-        "tau": round(float(kendalltau(*values).statistic), 3) if defined else None,
-        "noise": round(float(noise), 5),
-        "spread": round(float(np.sqrt(between)), 5),
+        name: round(float(np.mean(found)), digits) if np.isfinite(found).all() else None
+        for name, digits, found in (
+            ("r", 3, [_correlation(pearsonr, split) for split in splits]),
+            ("tau", 3, [_correlation(kendalltau, split) for split in splits]),
+            ("noise", 5, [np.sqrt(np.mean([_noise(split) ** 2 for split in splits]))]),
+            ("spread", 5, [np.sqrt(max(0.0, np.mean([_between(split) for split in splits])))]),
+        )
     }
+
+
+def _correlation(of: Any, split: np.ndarray) -> float:
+    defined = (split != split[:, :1]).any(1).all()  # that with a constant is not
+    return float(of(*split).statistic) if defined else np.nan
+
+
+def _noise(split: np.ndarray) -> float:
+    """Of one difference to `none`, from the two that were found of each."""
+    differences = split[:, 1:] - split[:, :1]
+    return float(np.sqrt(np.square(differences[0] - differences[1]).mean() / 2))
+
+
+def _between(split: np.ndarray) -> float:
+    """The variance between architectures without that of the noise; the seeds' shift apart."""
+    within = (split[0] - split[1]).var(ddof=1) / 2
+    return float(split.mean(0).var(ddof=1) - within / 2)
 
 
 def _paired_error(trainings: Sequence[Sequence[Mapping[str, Any]]], images: int) -> float:

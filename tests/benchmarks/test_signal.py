@@ -33,6 +33,15 @@ def test_spread_and_noise_find_what_was_put_in():
     assert found["spread"] == pytest.approx(2, rel=0.05)
 
 
+def test_the_mean_of_two_trainings_is_compared_over_all_splits_of_four():
+    values = np.random.default_rng(1).normal(size=(4, 9)) + np.arange(9)
+    found = signal.reliability(values, 2)
+    splits = [((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2))]
+    means = [[values[list(half)].mean(0) for half in split] for split in splits]
+    expected = np.mean([np.corrcoef(a, b)[0, 1] for a, b in means])
+    assert found["r"] == pytest.approx(expected, abs=1e-3)
+
+
 def test_a_constant_score_has_no_correlation():
     values = np.array([[0.5, 0.5, 0.5], [0.1, 0.2, 0.3]])
     assert signal.reliability(values)["r"] is None
@@ -50,7 +59,7 @@ def test_the_quick_run_writes_its_table_and_goes_on_where_it_stopped(tmp_path, c
         for images in (100, 200)
     ]
     printed = capsys.readouterr().out
-    assert "independent  loss      200" in printed
+    assert "independent  1          loss      200" in printed
 
     kept = first["trainings"][:-1]
     out.write_text(json.dumps({**first, "trainings": kept}))
@@ -71,6 +80,6 @@ def test_a_file_made_with_other_settings_is_not_mixed_in(tmp_path):
     with pytest.raises(InputError) as caught:
         signal.main(["--quick", "--out", str(out)])
     assert str(caught.value) == (
-        f"{out}: was made with other recipe and data and validation and architectures and "
-        "seeds. Move it away or give --out."
+        f"{out}: was made with other recipe and data and validation and architectures. "
+        "Move it away or give --out."
     )
