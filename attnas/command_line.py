@@ -4,17 +4,22 @@ Each command imports what it needs, so that `--help` loads neither torch nor ray
 """
 
 import json
-import math
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from attnas.results import Run
+from .terminal import (
+    open_run,
+    print_front,
+    print_rows,
+    read_bounds,
+    say,
+    stderr,
+    stdout,
+    trial_of,
+    write_text,
+)
 
 app = typer.Typer(
     name="attnas",
@@ -61,7 +66,7 @@ def init(
 
     if path.exists() and not force:
         raise InputError("the file exists already. --force overwrites it.", file=str(path))
-    _write(path, commented_config())
+    write_text(path, commented_config())
     say(f"Wrote {path}. `attnas search {path}` runs it.")
 
 
@@ -78,15 +83,46 @@ def search(
     from .live import LiveView
     from .search_loop import search as run_search
 
-    view = LiveView(_stderr())
+    view = LiveView(stderr())
     parsed = load_config(config, overrides or ())
     with view.shown(), read_from(config):
         run = run_search(parsed, runs=runs, observer=view)
-    _print_front(run)
+    print_front(run)
     say(
         f"Next: `attnas report {run.folder}`, `attnas confirm {run.folder}`, "
         f"`attnas export {run.folder}`."
     )
+
+
+@app.command()
+def profile(
+    config: ConfigFile,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Overrides a key: --set dotted.key=value.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=1, help="At most so long it measures.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Measure again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measures the device's latency table, by stage and choice, and states its error."""
+    from attnas.results import listing_table
+
+    from .config import load_config, read_from
+    from .latency_tables import profile as make_profile
+
+    parsed = load_config(config, overrides or ())
+    with read_from(config):
+        found = make_profile(parsed, note=say, seconds=seconds, force=force)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        shown = [
+            row | {part: round(row[part], 3) for part in ("ms", "standard_error")}
+            for row in found["entries"]
+        ]
+        stdout().print(listing_table(shown))
 
 
 @app.command()
@@ -96,7 +132,7 @@ def pareto(
     """Shows the front: the feasible trials that no other one dominates."""
     from attnas.results import pareto_rows
 
-    loaded = _open(run, runs)
+    loaded = open_run(run, runs)
     if as_json:
         print(json.dumps(pareto_rows(loaded), indent=2))
     elif as_csv:
@@ -104,7 +140,7 @@ def pareto(
 
         print(pandas.DataFrame(pareto_rows(loaded)).to_csv(index=False), end="")
     else:
-        _print_front(loaded)
+        print_front(loaded)
 
 
 @app.command()
@@ -117,12 +153,12 @@ def show(
     """Shows one architecture: stage by stage, and its metrics beside the plain backbone's."""
     from attnas.results import show_rows, show_table
 
-    loaded = _open(run, runs)
-    chosen = _trial(loaded, trial)
+    loaded = open_run(run, runs)
+    chosen = trial_of(loaded, trial)
     if as_json:
         print(json.dumps(show_rows(loaded, chosen), indent=2))
     else:
-        _stdout().print(show_table(loaded, chosen))
+        stdout().print(show_table(loaded, chosen))
 
 
 @app.command()
@@ -130,10 +166,25 @@ def report(run: RunName, output: Output = None, runs: Runs = Path("runs")) -> No
     """Writes one self-contained interactive HTML page."""
     from attnas.results import report as write_report
 
-    loaded = _open(run, runs)
+    loaded = open_run(run, runs)
     path = output or loaded.folder / "report.html"
     write_report(loaded, path)
     say(f"Wrote {path}.")
+
+
+@app.command()
+def dashboard(
+    run: RunName,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Of the page; 0 takes any free one.")
+    ] = 8080,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Serves the report on localhost, as it is while the search goes on; Ctrl-C ends it."""
+    from .dashboard import serve
+
+    with open_run(run, runs) as loaded:
+        serve(loaded, port, say)
 
 
 @app.command()
@@ -157,13 +208,13 @@ def export(
     from attnas.results import export_onnx, export_python, write_export
     from attnas.search_space import InputError
 
-    loaded = _open(run, runs)
+    loaded = open_run(run, runs)
     if trial is not None and (maximum or minimum):
         raise InputError("give either --trial or bounds.", key="--trial")
     chosen = (
-        _trial(loaded, trial)
+        trial_of(loaded, trial)
         if trial is not None
-        else loaded.best(max=_bounds(maximum, "--max"), min=_bounds(minimum, "--min"))
+        else loaded.best(max=read_bounds(maximum, "--max"), min=read_bounds(minimum, "--min"))
     )
     path = output or loaded.folder / "best.yaml"
     write_export(loaded, chosen, path)
@@ -171,7 +222,7 @@ def export(
     if not chosen.feasible:
         say(f"The trial is {chosen.state}: {chosen.reason}.")
     if python is not None:
-        _write(python, export_python(chosen.architecture, loaded.facts.get("plugins", ())))
+        write_text(python, export_python(chosen.architecture, loaded.facts.get("plugins", ())))
         say(f"Wrote {python}.")
     if onnx is not None:
         from attnas.search_space.build import build
@@ -179,6 +230,24 @@ def export(
         network = build(chosen.architecture, seed=chosen.seed)
         export_onnx(network, chosen.architecture.backbone.input_shape, onnx)
         say(f"Wrote {onnx} (initial weights).")
+
+
+@app.command(name="export-space")
+def export_space(
+    config: ConfigFile,
+    nni: Annotated[Path, typer.Option("--nni", help="The file to write, in NNI's format.")],
+) -> None:
+    """Writes the search space of a config for another tool."""
+    from attnas.search_space.nni_json import to_nni_json
+
+    from .config import load_config, read_from
+    from .setup import make_problem
+
+    parsed = load_config(config)
+    with read_from(config):
+        space = make_problem(parsed).space
+    write_text(nni, json.dumps(to_nni_json(space), indent=2) + "\n")
+    say(f"Wrote {space.size:,} architectures to {nni}.")
 
 
 @app.command()
@@ -216,12 +285,12 @@ def confirm(
 
     from .confirm import confirm as run_confirm
 
-    loaded = _open(run, runs)
+    loaded = open_run(run, runs)
     confirmation = run_confirm(loaded, seeds=seeds, epochs=epochs, data_path=data, say=say)
     if as_json:
         print(json.dumps(confirmation.summary(), indent=2))
     else:
-        _stdout().print(confirmation_table(confirmation))
+        stdout().print(confirmation_table(confirmation))
     say(confirmation.verdict())
 
 
@@ -238,13 +307,13 @@ def compare(
 
     if len(names) < 2:
         raise InputError("give two runs or more.", key="RUN")
-    comparison = compare_runs([_open(name, runs) for name in names])
+    comparison = compare_runs([open_run(name, runs) for name in names])
     for warning in comparison.warnings:
         say(warning)
     if as_json:
         print(json.dumps(compare_rows(comparison), indent=2))
     else:
-        _stdout().print(compare_table(comparison))
+        stdout().print(compare_table(comparison))
 
 
 @app.command()
@@ -252,7 +321,7 @@ def blocks(as_json: AsJson = False) -> None:
     """Lists the attention blocks."""
     from .listings import block_rows
 
-    _print_rows(block_rows(), as_json)
+    print_rows(block_rows(), as_json)
 
 
 @app.command()
@@ -260,7 +329,7 @@ def strategies(as_json: AsJson = False) -> None:
     """Lists the strategies."""
     from .listings import strategy_rows
 
-    _print_rows(strategy_rows(), as_json)
+    print_rows(strategy_rows(), as_json)
 
 
 @app.command()
@@ -268,7 +337,7 @@ def devices(as_json: AsJson = False) -> None:
     """Lists the devices, and which of them are usable here."""
     from .listings import device_rows
 
-    _print_rows(device_rows(), as_json)
+    print_rows(device_rows(), as_json)
 
 
 @app.command()
@@ -285,80 +354,3 @@ def schema(
         print(markdown_reference(), end="")
     else:
         print(json.dumps(Config.model_json_schema(), indent=2))
-
-
-def _open(run: str, runs: Path) -> "Run":
-    from attnas.results import Run
-
-    return Run.open(run, runs=runs)
-
-
-def _trial(run: "Run", number: int) -> Any:
-    from attnas.search_space import InputError
-
-    if not 0 <= number < len(run.trials):
-        raise InputError(
-            f"the run {run.name} has no trial {number}; it has 0 to {len(run.trials) - 1}.",
-            key="TRIAL",
-        )
-    return run.trials[number]
-
-
-def _bounds(texts: list[str] | None, key: str) -> dict[str, float] | None:
-    """`metric=value` pairs as a mapping."""
-    from attnas.results import metric
-    from attnas.search_space import InputError
-
-    bounds = {}
-    for text in texts or ():
-        name, _, value = text.partition("=")
-        try:
-            bounds[metric(name).name] = float(value)
-            if math.isnan(bounds[name]):
-                raise ValueError
-        except ValueError:
-            raise InputError(f"cannot read '{text}'. Write latency_ms=5.", key=key) from None
-        except InputError as error:
-            raise error.inside(key=key) from error
-    return bounds or None
-
-
-def _write(path: Path, text: str) -> None:
-    from attnas.search_space import AttnasError
-
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise AttnasError(f"{path}: cannot be written: {error.strerror}.") from error
-
-
-def _print_front(run: "Run") -> None:
-    from attnas.results import pareto_table
-
-    _stdout().print(pareto_table(run))
-
-
-def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
-    from attnas.results import listing_table
-
-    if as_json:
-        print(json.dumps(rows, indent=2))
-    else:
-        _stdout().print(listing_table(rows))
-
-
-def _stdout() -> "Console":
-    from rich.console import Console
-
-    return Console()
-
-
-def _stderr() -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def say(text: str) -> None:
-    """A message for people, to standard error, as it is."""
-    print(text, file=sys.stderr)

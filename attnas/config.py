@@ -1,33 +1,20 @@
 """The config of a search: what a YAML file may say, and how it is read."""
 
 import types
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from attnas.search_space import InputError
 
-
-class Section(BaseModel):
-    """A part of the config in which unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class OpenSection(BaseModel):
-    """A part whose further keys belong to what it names, and are checked by that."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The further keys with their values."""
-        return dict(self.model_extra or {})
+from .engine_config import EngineConfig
+from .section import OpenSection, Section
+from .yaml_file import read_yaml
 
 
 class DataConfig(OpenSection):
@@ -148,14 +135,26 @@ class BudgetConfig(Section):
     """When a search ends. Architectures that break a constraint are not trained and not counted."""
 
     trials: int | None = Field(
-        40, ge=1, description="trained architectures, the plain one included"
+        40,
+        ge=1,
+        description="trainings, that of the plain backbone included; no bound if `epochs` is given",
+    )
+    epochs: int | None = Field(
+        None, ge=1, description="epochs over all trainings; one that goes on counts what it adds"
     )
     hours: float | None = Field(None, gt=0, description="hours of evaluation, over all resumptions")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _epochs_instead_of_trials(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("epochs") is not None:
+            return {"trials": None, **given}
+        return given
+
     @model_validator(mode="after")
     def _bounded(self) -> "BudgetConfig":
-        if self.trials is None and self.hours is None:
-            raise ValueError("give 'trials', 'hours' or both: a search must end")
+        if self.trials is None and self.epochs is None and self.hours is None:
+            raise ValueError("give 'trials', 'epochs' or 'hours': a search must end")
         return self
 
 
@@ -189,62 +188,57 @@ class Config(Section):
         description="bounds by metric: `<= 5`, or `<= 1.15x` of the plain backbone",
     )
     device: DeviceConfig = Field(default_factory=DeviceConfig, description="where latency counts")
+    screening: Literal["measured", "table"] | None = Field(
+        None,
+        description="`table`: candidates that the latency table is sure to break the bound are "
+        "rejected unmeasured; `measured`, or nothing: all are measured",
+    )
     strategy: StrategyConfig = Field(default_factory=StrategyConfig, description="the searcher")
     training: TrainingConfig = Field(default_factory=TrainingConfig, description="brief training")
     budget: BudgetConfig = Field(default_factory=BudgetConfig, description="when to stop")
     seed: int = Field(0, ge=0, description="of proposals, initial weights and data order")
-    engine: Literal["local"] = Field("local", description="what runs the trials")
+    engine: EngineConfig = Field(
+        default_factory=EngineConfig, description="what runs the trials: `local`, or `ray: {...}`"
+    )
     evaluator: EvaluatorConfig | None = Field(None, description="a table instead of training")
     storage: str | None = Field(
         None,
-        description="database URL of the trials; a SQLite file in the run's folder if not given",
+        description="database URL of the trials (postgresql://user:$PASSWORD@host/name); a SQLite "
+        "file in the run's folder if not given",
+    )
+    warm_start: str | None = Field(
+        None,
+        description="name or folder of an older run of the same space, data, device and recipe, "
+        "whose trials the strategy begins with",
+    )
+    init: str | None = Field(
+        None,
+        description="what trainings begin with: `scratch`, or nothing; `supernet`, that of the "
+        "strategy; or a file with the weights of the trained plain backbone",
+    )
+    proxies: list[Literal["synflow", "naswot", "grad_norm"]] | None = Field(
+        None,
+        description="zero-cost proxies to record beside the cheap metrics; those among the "
+        "objectives and constraints are taken anyway",
     )
     plugins: list[str] = Field(
         default_factory=list,
         description="modules to import first: they register blocks, strategies, devices, backbones",
     )
 
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML 1.1 as PyYAML reads it, but a key given twice is an error, not silently the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                continue  # the base class says what is wrong with it
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key '{key}' stands twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: str | Path) -> Any:
-    """The content of a YAML file.
-
-    Raises:
-        InputError: the file cannot be read or is not YAML; the message names file and line.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError("there is no such file.", file=str(path)) from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}.", file=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise InputError("is not a text file in UTF-8.", file=str(path)) from error
-    try:
-        return yaml.load(text, _UniqueKeyLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"line {mark.line + 1}: " if mark else ""
-        raise InputError(f"{place}not valid YAML: {error.problem}.", file=str(path)) from error
-    except (yaml.YAMLError, ValueError) as error:  # an impossible date is a ValueError
-        said = " ".join(str(error).split()).rstrip(".")
-        raise InputError(f"not valid YAML: {said}.", file=str(path)) from error
+    @model_validator(mode="before")
+    @classmethod
+    def _epochs_of_halving(cls, given: Any) -> Any:
+        """Takes `training.epochs` from `strategy.max_epochs` where it is not given."""
+        if not isinstance(given, dict):
+            return given
+        strategy, training = given.get("strategy"), given.get("training", {})
+        if not isinstance(strategy, dict) or not isinstance(training, dict):
+            return given
+        most = strategy.get("max_epochs") if strategy.get("name") == "halving" else None
+        if most is None or "epochs" in training:
+            return given
+        return {**given, "training": {**training, "epochs": most}}
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:

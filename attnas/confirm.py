@@ -3,12 +3,12 @@
 import base64
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
-from attnas.evaluator import Data, Recipe, TrainingFailed, train
+from attnas.evaluator import Checkpoint, Data, Recipe, Start, TrainingFailed, train
 from attnas.results import (
     CONFIRMATION_FILE,
     Confirmation,
@@ -19,10 +19,9 @@ from attnas.results import (
     write_confirmation,
 )
 from attnas.search_space import Architecture, AttnasError, InputError
-from attnas.search_space.build import build
 
 from .config import parse_config
-from .setup import make_problem, make_recipe
+from .setup import make_problem, make_recipe, make_start
 
 Say = Callable[[str], None]
 
@@ -67,7 +66,8 @@ def confirm(
     new_seeds = [config.seed + 1 + i for i in range(seeds)]
     front = [trial for trial in run.front() if not trial.architecture.is_plain]
     recipe = replace(recipe, epochs=epochs, time_limit_s=None)
-    session = _Session(run, problem.data, recipe, new_seeds, say)
+    start = make_start(config, problem, run.checkpoints)
+    session = _Session(run, problem.data, recipe, new_seeds, start, say)
     session.remaining = (len(front) + 1) * seeds
     confirmation = Confirmation(
         plain=session.confirmed(problem.space.plain, run.plain),
@@ -84,9 +84,16 @@ class _Session:
     """Trainings of one confirmation; those of an interrupted one are read back."""
 
     def __init__(
-        self, run: Run, data: Data, recipe: Recipe, seeds: Sequence[int], say: Say
+        self,
+        run: Run,
+        data: Data,
+        recipe: Recipe,
+        seeds: Sequence[int],
+        start: Start,
+        say: Say,
     ) -> None:
-        self.data, self.recipe, self.seeds, self.say = data, recipe, seeds, say
+        self.data, self.recipe, self.seeds = data, recipe, seeds
+        self.start, self.say = start, say
         self.folder = run.checkpoints / "confirm"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.remaining = 0
@@ -117,14 +124,22 @@ class _Session:
         return ConfirmedScore(seed, kept["accuracy"], base64.b64decode(kept["correct"]))
 
     def _train(self, architecture: Architecture, seed: int, path: Path) -> None:
+        facts = {
+            "choices": {stage: str(choice) for stage, choice in architecture.by_stage.items()},
+            "data": self.data.facts["data_sha256"],
+            "recipe": asdict(self.recipe),
+            "seed": seed,
+            "start": self.start.label,
+        }
         try:
             outcome = train(
-                build(architecture, seed=seed),
+                self.start.network(architecture, seed),
                 self.data,
                 self.recipe,
                 seed=seed,
                 device="cuda" if torch.cuda.is_available() else "cpu",
                 split="test",
+                checkpoint=Checkpoint(self.folder, facts),
             )
         except TrainingFailed as error:
             raise AttnasError(

@@ -8,7 +8,8 @@ import traceback
 
 import typer
 
-from .command_line import app, say
+from .command_line import app
+from .terminal import say
 
 INTERRUPTED = 130
 
@@ -40,7 +41,7 @@ def run_command(arguments: list[str], *, debug: bool = False) -> int:
         return _report(error)
     code = result if isinstance(result, int) else 0
     if code == INTERRUPTED:  # typer makes this code of a KeyboardInterrupt
-        goes_on = bool({"search", "confirm"} & set(arguments[:1]))
+        goes_on = bool({"search", "confirm", "train"} & set(arguments[:1]))
         kept = " What was finished is saved; the same command goes on." if goes_on else ""
         say(f"Interrupted.{kept}")
     return code

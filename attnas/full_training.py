@@ -1,14 +1,24 @@
 """The full training of an exported architecture, scored on the test split."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
-from attnas.evaluator import Data, Outcome, Pool, Recipe, TrainingFailed, load_data, train
+from attnas.evaluator import (
+    Checkpoint,
+    Data,
+    Outcome,
+    Pool,
+    Recipe,
+    TrainingFailed,
+    load_data,
+    train,
+)
 from attnas.results import load_export
 from attnas.search_space import AttnasError, InputError
 from attnas.search_space.build import build
@@ -26,6 +36,8 @@ def train_exported(
     """Trains on all images but the test split and writes the weights as safetensors.
 
     The data and the recipe are those of the search; `data_path` says where the data are now.
+    A checkpoint beside the weights file is kept until the training ends: the same call goes
+    on where it was interrupted.
 
     Raises:
         InputError: the export or its data cannot be read, or the data are others.
@@ -45,7 +57,9 @@ def train_exported(
         )
     recipe = _recipe(document["recipe"], epochs, str(exported))
     network = build(architecture, seed=seed)
-    say(f"{architecture}: {len(data.train):,} images, {epochs} epochs.")
+    checkpoint = _checkpoint(document, recipe, seed, weights)
+    goes_on = " Going on from its checkpoint." if checkpoint.path.exists() else ""
+    say(f"{architecture}: {len(data.train):,} images, {epochs} epochs.{goes_on}")
     try:
         outcome = train(
             network,
@@ -57,12 +71,27 @@ def train_exported(
             on_epoch=lambda epoch, loss: say(
                 f"epoch {epoch} of {epochs}: training loss {loss:.3f}"
             ),
+            checkpoint=checkpoint,
         )
     except TrainingFailed as error:
         raise AttnasError(f"the training failed: {error}.") from error
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     save_file(state, weights)
+    with suppress(OSError):  # not empty: another training of the file left its state
+        checkpoint.folder.rmdir()
     return outcome
+
+
+def _checkpoint(document: dict[str, Any], recipe: Recipe, seed: int, weights: Path) -> Checkpoint:
+    """Where this training leaves its state: beside the weights, named by all that it depends on."""
+    network = {key: document.get(key) for key in ("backbone", "choices", "identity_start")}
+    facts = {
+        **network,
+        "data": document["data"]["data_sha256"],
+        "recipe": asdict(recipe),
+        "seed": seed,
+    }
+    return Checkpoint(weights.parent / f".{weights.name}.training", facts)
 
 
 def _recipe(settings: dict, epochs: int, file: str) -> Recipe:

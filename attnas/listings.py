@@ -4,7 +4,7 @@ from typing import Any
 
 from attnas.evaluator import device, devices
 from attnas.search_space import AttnasError, blocks
-from attnas.strategies import strategies
+from attnas.strategies import borrowed_strategies, strategies
 
 
 def block_rows() -> list[dict[str, Any]]:
@@ -27,8 +27,9 @@ def block_rows() -> list[dict[str, Any]]:
 
 
 def strategy_rows() -> list[dict[str, Any]]:
-    """One row a strategy: its name and what it does."""
-    return [{"strategy": name, "what": what} for name, what in strategies().items()]
+    """One row a strategy, ours and then those of other libraries: its name and what it does."""
+    every = {**strategies(), **borrowed_strategies()}
+    return [{"strategy": name, "what": what} for name, what in every.items()]
 
 
 def device_rows() -> list[dict[str, Any]]:

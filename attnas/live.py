@@ -15,7 +15,9 @@ from attnas.results import Run, Trial
 from attnas.strategies import Proposal
 
 from .config import BudgetConfig, Config
-from .search_loop import Observer
+from .observer import Observer
+
+IN_FLIGHT_SHOWN = 8
 
 
 class LiveView(Observer):
@@ -30,6 +32,8 @@ class LiveView(Observer):
         self.run: Run | None = None
         self.budget = BudgetConfig()
         self.now = ""
+        self.best_of = -1, ("", "")  # the number of trials, and what they gave
+        self.in_flight: dict[int, tuple[Proposal, str]] = {}  # with the epochs done, as text
         self.began = 0.0
         self.trained_here = 0
         self.interrupted = False
@@ -76,22 +80,37 @@ class LiveView(Observer):
         self.now = f"measuring: {number} of {samples}, for the share that is feasible"
         self._draw()
 
+    def preparing(self, text: str, done: int, steps: int) -> None:
+        self._check_interrupted()
+        self.now = f"{text}: {done} of {steps}"
+        self._draw()
+
     def evaluating(self, number: int, proposal: Proposal) -> None:
         self._check_interrupted()
         self.began = self.began or time.monotonic()
-        self.now = f"trial {number}: {proposal.architecture}"
+        self.now = ""
+        self.in_flight[number] = (proposal, "")
         self._draw()
 
-    def epoch(self, epoch: int, epochs: int) -> None:
+    def epoch(self, number: int, epoch: int, epochs: int) -> None:
         self._check_interrupted()
-        self.now = f"{self.now.split('  epoch')[0]}  epoch {epoch} of {epochs}"
+        if number in self.in_flight:
+            self.in_flight[number] = self.in_flight[number][0], f"  epoch {epoch} of {epochs}"
         self._draw()
+
+    def waiting(self) -> None:
+        self._check_interrupted()
 
     def trial(self, trial: Trial) -> None:
         if trial.state != "infeasible":
             self.trained_here += 1
         self.console.print(_line(trial), highlight=False, soft_wrap=True)
-        self.now = ""
+        done = (trial.architecture, trial.epochs)  # in flight only once
+        self.in_flight = {
+            n: (p, epochs)
+            for n, (p, epochs) in self.in_flight.items()
+            if (p.architecture, p.epochs) != done
+        }
         self._draw()
 
     def _draw(self) -> None:
@@ -108,17 +127,34 @@ class LiveView(Observer):
         parts = [f"{len(trained)}{of} trained", f"{len(feasible)} feasible"]
         parts.append(f"{len(trials) - len(trained)} rejected untrained")
         if feasible:
+            parts += self._best_so_far()
+        if left := self._time_left(len(trained)):
+            parts.append(left)
+        grid.add_row(Text(" · ".join(parts), style="bold"))
+        for line in self._doing():
+            grid.add_row(Text(line, style="dim", overflow="ellipsis", no_wrap=True))
+        return grid
+
+    def _best_so_far(self) -> tuple[str, str]:
+        """Best and hypervolume, which change with the trials alone; there is a feasible one."""
+        assert self.run is not None
+        if self.best_of[0] != len(self.run.trials):
             names = [objective.metric for objective in self.run.objectives]
             objective = "accuracy" if "accuracy" in names else names[0]
             value = self.run.best().metrics[objective]
             best = f"{value:.2%}" if objective == "accuracy" else f"{value:.4g}"
-            parts.append(f"best {objective} {best}")
-            parts.append(f"hypervolume {self.run.hypervolume():.4f}")
-        if left := self._time_left(len(trained)):
-            parts.append(left)
-        grid.add_row(Text(" · ".join(parts), style="bold"))
-        grid.add_row(Text(self.now, style="dim", overflow="ellipsis", no_wrap=True))
-        return grid
+            volume = f"hypervolume {self.run.hypervolume():.4f}"
+            self.best_of = len(self.run.trials), (f"best {objective} {best}", volume)
+        return self.best_of[1]
+
+    def _doing(self) -> list[str]:
+        """A line for each proposal in flight, as many as a terminal has room for."""
+        lines = [self.now] if self.now else []
+        lines += [
+            f"trial {n}: {p.architecture}{epochs}" for n, (p, epochs) in self.in_flight.items()
+        ]
+        more = len(lines) - IN_FLIGHT_SHOWN
+        return [*lines[:IN_FLIGHT_SHOWN], *([f"and {more} more"] if more > 0 else [])]
 
     def _time_left(self, trained: int) -> str:
         """By the time that a training took so far, and by the budget of hours."""

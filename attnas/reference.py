@@ -77,7 +77,7 @@ def _type(field: FieldInfo) -> str:
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     if "[" in str(annotation):
         text = str(annotation)
-    for noise in ("attnas.config.", "typing.", "Config"):
+    for noise in ("attnas.config.", "attnas.engine_config.", "typing.", "Config"):
         text = text.replace(noise, "")
     return f"`{text}`".replace("|", "\\|")
 

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,28 @@ import torch
 from attnas.evaluator import (
     Constraint,
     Data,
+    Device,
     Evaluator,
+    FromBackbone,
+    FromScratch,
+    FromSupernet,
+    LatencyTable,
     Recipe,
     Screening,
+    Start,
     Table,
     TableEvaluator,
     TrainingEvaluator,
     device,
     load_data,
 )
-from attnas.results import Objective, metric
+from attnas.results import PROXIES, Objective, metric
 from attnas.search_space import Backbone, InputError, SearchSpace, import_plugins
 from attnas.search_space.backbones import make_backbone
-from attnas.strategies import Strategy, make_strategy
+from attnas.strategies import Preparing, Resources, Strategy, make_strategy
 
 from .config import BackboneConfig, Config, DataConfig
+from .observer import Observer
 
 PACKAGES = ("attnas", "torch", "numpy", "optuna", "fvcore", "pandas", "moocore", "scikit-learn")
 
@@ -70,6 +78,9 @@ def make_problem(config: Config) -> Problem:
     table = None
     if config.evaluator:
         needed = [*(o.metric for o in objectives), *(c.metric for c in constraints)]
+        needed += config.proxies or []
+        if config.init not in (None, "scratch"):
+            raise InputError("a table is replayed: nothing is trained. Leave it out.", key="init")
         table = Table.load(config.evaluator.table, space, metrics=needed)
         if config.training.epochs not in table.epochs:
             recorded = ", ".join(map(str, table.epochs))
@@ -115,25 +126,72 @@ def read_backbone(config: BackboneConfig, data: Data | None) -> Backbone:
     )
 
 
-def make_evaluator(config: Config, problem: Problem, plain: Screening | None) -> Evaluator:
-    """The evaluator; `plain` are the plain backbone's cheap metrics if the run has them."""
+def make_evaluator(
+    config: Config, problem: Problem, plain: Screening | None, checkpoints: Path | None = None
+) -> Evaluator:
+    """The evaluator; `plain` are the plain backbone's cheap metrics if the run has them.
+
+    `checkpoints` is the run's folder for what may go on.
+    """
     if problem.table is not None:
         return TableEvaluator(
             problem.table, problem.constraints, problem.space.plain, config.training.epochs
         )
     if problem.data is None:
         raise ValueError("a problem has data or a table")
-    settings = config.device.model_dump(exclude_unset=True)  # a device may lack `threads`
     return TrainingEvaluator(
         problem.space.plain,
         problem.data,
-        device(settings.pop("name", config.device.name), **settings),
+        make_device(config),
         make_recipe(config),
         problem.constraints,
         seed=config.seed,
         training_device="cuda" if torch.cuda.is_available() else "cpu",
         plain=plain,
+        checkpoints=None if checkpoints is None else checkpoints / "trials",
+        start=make_start(config, problem, checkpoints),
+        proxies=_proxies(config, problem),
     )
+
+
+def make_start(config: Config, problem: Problem, checkpoints: Path | None) -> Start:
+    """What trainings begin with; `checkpoints` is the run's folder.
+
+    Raises:
+        InputError: there are no such weights, or they are not the backbone's.
+    """
+    if config.init in (None, "scratch"):
+        return FromScratch()
+    if config.init != "supernet":
+        return FromBackbone.read(config.init, problem.space.backbone)
+    if checkpoints is None:
+        raise ValueError("a supernet's weights lie in the folder of a run")
+    return FromSupernet(problem.space, supernet_folder(config, checkpoints) / "supernet.pt")
+
+
+def supernet_folder(config: Config, checkpoints: Path) -> Path:
+    """Where a strategy that trains something of its own keeps that."""
+    return checkpoints / config.strategy.name.replace(":", ".")
+
+
+def _proxies(config: Config, problem: Problem) -> tuple[str, ...]:
+    asked = {
+        *(config.proxies or ()),
+        *(o.metric for o in problem.objectives),
+        *(c.metric for c in problem.constraints),
+    }
+    return tuple(name for name in PROXIES if name in asked)
+
+
+def make_device(config: Config) -> Device:
+    """The device that latency is measured on.
+
+    Raises:
+        InputError: the name or a setting is wrong.
+        AttnasError: it needs a package that is not installed.
+    """
+    settings = config.device.model_dump(exclude_unset=True)  # a device may lack `threads`
+    return device(settings.pop("name", config.device.name), **settings)
 
 
 def make_recipe(config: Config) -> Recipe:
@@ -145,19 +203,71 @@ def make_searcher(config: Config, problem: Problem) -> Strategy:
     """The strategy.
 
     Raises:
-        InputError: an unknown strategy or setting; the message names the nearest.
+        InputError: an unknown strategy or setting, the message names the nearest; or one that
+            trains no supernet, where trainings are to begin with its weights.
     """
     settings: dict[str, Any] = config.strategy.options
     for key in ("space", "objectives", "epochs", "seed"):
         if key in settings:
             raise InputError("is not the strategy's to set: leave it out.", key=f"strategy.{key}")
-    return make_strategy(
+    strategy = make_strategy(
         config.strategy.name,
         space=problem.space,
         objectives=problem.objectives,
         epochs=config.training.epochs,
         seed=config.seed,
         **settings,
+    )
+    if config.init == "supernet" and not isinstance(strategy, Preparing):
+        raise InputError(
+            f"'{config.strategy.name}' trains no supernet. Take a strategy that does (darts, "
+            "gdas, proxyless, oneshot), or give a file of weights.",
+            key="init",
+        )
+    return strategy
+
+
+def prepared(
+    strategy: Strategy,
+    config: Config,
+    problem: Problem,
+    evaluator: Evaluator,
+    checkpoints: Path,
+    observer: Observer,
+) -> Strategy:
+    """The strategy that proposes; one that must train something of its own does so now.
+
+    Raises:
+        InputError: it needs images, and a table is replayed.
+        AttnasError: its training failed.
+    """
+    if not isinstance(strategy, Preparing):
+        return strategy
+    if problem.data is None:
+        raise InputError(
+            f"'{config.strategy.name}' trains a network of its own, for which a table has no "
+            "images. Leave out 'evaluator', or take another strategy.",
+            key="strategy.name",
+        )
+
+    def latency_table() -> LatencyTable:
+        from .latency_tables import latency_table as make_table
+
+        heard = partial(observer.preparing, "networks measured")
+        return make_table(config, problem, evaluator, observer.note, progress=heard)
+
+    return strategy.prepare(
+        Resources(
+            data=problem.data,
+            recipe=make_recipe(config),
+            constraints=problem.constraints,
+            screen=evaluator.screen,
+            latency_table=latency_table,
+            folder=supernet_folder(config, checkpoints),
+            training_device=getattr(evaluator, "training_device", "cpu"),
+            progress=observer.preparing,
+            note=observer.note,
+        )
     )
 
 

@@ -4,6 +4,11 @@ Question: what do the architectures of one space really score, so that strategie
 compared on it at no cost (`benchmarks.strategies`)?
 
     python -m benchmarks.record_table --data PATH [--out FILE]
+    python -m benchmarks.record_table --data PATH --out FILE --rungs 1 3 9 --side 32 \\
+        --train 2000 --validation 4000 --width 4 --architectures 200
+
+The second records each architecture after every rung of one training (for
+`benchmarks.halving`): its learning rate and image sizes are laid out for the last rung.
 
 PATH is CIFAR-10 as Parquet (Hugging Face's image layout). One thread; about 4 s an
 architecture on a quiet core of 2020, half an hour for all 340. Stopped, the same command goes
@@ -22,6 +27,7 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -29,6 +35,7 @@ import pandas as pd
 import torch
 
 from attnas.evaluator import Data, Device, Recipe, device, load_data, train
+from attnas.evaluator.checkpoint import Checkpoint
 from attnas.evaluator.latency import measure_latency, measure_reference
 from attnas.search_space import Architecture, AttnasError, Backbone, SearchSpace
 from attnas.search_space.backbones import make_backbone
@@ -37,6 +44,7 @@ from attnas.search_space.build import build
 TABLE = Path(__file__).parent / "tables" / "cifar10-resnet8.parquet"
 EPOCHS = 4
 SIDE = 16
+WIDTH = 8
 SAVE_EVERY = 5
 
 
@@ -54,10 +62,12 @@ def recorded_space(backbone: Backbone) -> SearchSpace:
     )
 
 
-def resnet8(input_shape: tuple[int, int, int] = (3, SIDE, SIDE), classes: int = 10) -> Backbone:
+def resnet8(
+    input_shape: tuple[int, int, int] = (3, SIDE, SIDE), classes: int = 10, width: int = WIDTH
+) -> Backbone:
     return make_backbone(
         name="resnet_cifar",
-        arguments={"depth": 8, "width": 8},
+        arguments={"depth": 8, "width": width},
         input_shape=input_shape,
         classes=classes,
     )
@@ -66,7 +76,7 @@ def resnet8(input_shape: tuple[int, int, int] = (3, SIDE, SIDE), classes: int = 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     torch.set_num_threads(1)
-    scaled = {} if options.source == "digits" else {"image_size": SIDE}
+    scaled = {} if options.source == "digits" else {"image_size": options.side}
     data = load_data(
         options.source,
         path=options.data,
@@ -74,8 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         validation=options.validation,
         **scaled,
     )
-    space = recorded_space(resnet8(data.input_shape, len(data.classes)))
-    record(space, data, options.out, limit=options.limit, facts=facts_of(options, space, data))
+    space = recorded_space(resnet8(data.input_shape, len(data.classes), options.width))
+    facts = facts_of(options, space, data)
+    record(space, data, options.out, limit=options.architectures, facts=facts)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -85,8 +96,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=TABLE, help="the table's file")
     parser.add_argument("--train", type=int, default=4000, help="images to train on")
     parser.add_argument("--validation", type=int, default=6000, help="images to score on")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of training")
-    parser.add_argument("--limit", type=int, help="stop when the table has so many rows")
+    parser.add_argument(
+        "--rungs", type=int, nargs="+", default=[EPOCHS], help="epochs after which to score, rising"
+    )
+    parser.add_argument("--side", type=int, default=SIDE, help="images are scaled to, in pixels")
+    parser.add_argument("--width", type=int, default=WIDTH, help="channels of the first stage")
+    parser.add_argument("--architectures", type=int, help="stop when the table has so many")
     return parser.parse_args(arguments)
 
 
@@ -105,12 +120,14 @@ def record(
     order = [space.at(int(i)) for i in np.random.default_rng(0).permutation(space.size)]
     missing = [a for a in dict.fromkeys([space.plain, *order]) if a not in done]
     if limit is not None:
-        missing = missing[: max(0, limit - len(rows))]
+        missing = missing[: max(0, limit - len(done))]
+    settings = facts["settings"]
+    rungs = settings.get("rungs", [settings["epochs"]])
     for number, architecture in enumerate(missing, start=1):
-        rows.append(row_of(architecture, data, timer, facts["settings"]["epochs"]))
+        rows += rows_of(architecture, data, timer, rungs)
         if number % SAVE_EVERY == 0 or number == len(missing):
             save(pd.DataFrame(rows), out)
-            print(f"{len(rows)} of {space.size}: {rows[-1]}", flush=True)
+            print(f"{len(done) + number} of {space.size}: {rows[-1]}", flush=True)
 
 
 class LatencyTimer:
@@ -151,25 +168,42 @@ def timer_of(out: Path, space: SearchSpace, facts: dict[str, Any]) -> LatencyTim
     return timer
 
 
-def row_of(
-    architecture: Architecture, data: Data, timer: LatencyTimer, epochs: int
-) -> dict[str, Any]:
-    network = build(architecture, seed=0)
-    params = sum(p.numel() for p in network.parameters())
+def rows_of(
+    architecture: Architecture, data: Data, timer: LatencyTimer, rungs: Sequence[int]
+) -> list[dict[str, Any]]:
+    """One row a rung, of a single training; `seconds` are processor time from its beginning."""
+    params = sum(p.numel() for p in build(architecture, seed=0).parameters())
     latency_ms, low, high = timer(architecture)
-    began = time.process_time()
-    outcome = train(network, data, Recipe(batch_size=64), seed=0, epochs=epochs)
-    return {
-        **{stage: str(choice) for stage, choice in architecture.by_stage.items()},
-        "epochs": epochs,
-        "accuracy": outcome.accuracy,
-        "validation_loss": outcome.loss,
-        "latency_ms": latency_ms,
-        "latency_low": low,
-        "latency_high": high,
-        "params": params,
-        "seconds": time.process_time() - began,
-    }
+    rows: list[dict[str, Any]] = []
+    seconds = 0.0
+    with TemporaryDirectory() as folder:
+        checkpoint = Checkpoint(Path(folder), {"architecture": str(architecture)})
+        for epochs in rungs:
+            began = time.process_time()
+            outcome = train(
+                build(architecture, seed=0),
+                data,
+                Recipe(batch_size=64),
+                seed=0,
+                epochs=epochs,
+                of=rungs[-1],
+                checkpoint=checkpoint,
+            )
+            seconds += time.process_time() - began
+            rows.append(
+                {
+                    **{stage: str(choice) for stage, choice in architecture.by_stage.items()},
+                    "epochs": epochs,
+                    "accuracy": outcome.accuracy,
+                    "validation_loss": outcome.loss,
+                    "latency_ms": latency_ms,
+                    "latency_low": low,
+                    "latency_high": high,
+                    "params": params,
+                    "seconds": seconds,
+                }
+            )
+    return rows
 
 
 def save(frame: pd.DataFrame, out: Path) -> None:
@@ -183,7 +217,9 @@ def facts_of(options: argparse.Namespace, space: SearchSpace, data: Data) -> dic
     return {
         "command": "python -m benchmarks.record_table --data PATH",
         "settings": {
-            "epochs": options.epochs,
+            "epochs": options.rungs[-1],
+            **({"rungs": options.rungs} if len(options.rungs) > 1 else {}),
+            **({"width": options.width} if options.width != WIDTH else {}),
             "sizes": data.facts["sizes"],
             "image": data.facts["image"],
             "splits_sha256": data.facts["splits_sha256"],

@@ -5,6 +5,9 @@ how good an architecture within the latency bound?
 
     python -m benchmarks.strategies [--only NAME ...] [--problems NAME ...] [--quick]
 
+Without `--only` it takes ours; NNI's tuners and Optuna's samplers are run if named, on the
+recorded table in 10 minutes (`--problems recorded --only nni:TPE ...`).
+
 About 15 minutes on one core for all but `gp`, and 20 more for `gp` (0.3 s a proposal; so it
 has fewer seeds and trainings). Nothing is trained: scores come from a recorded table
 (`benchmarks.record_table`) and from three synthetic spaces of 4 stages with 8 choices:
@@ -38,7 +41,13 @@ from scipy.stats import wilcoxon
 from attnas.evaluator import Table
 from attnas.results import Objective, Trial, hypervolume, non_dominated
 from attnas.search_space import NONE, Architecture, Backbone, Choice, SearchSpace, Stage
-from attnas.strategies import History, Strategy, make_strategy, strategies
+from attnas.strategies import (
+    History,
+    Strategy,
+    make_strategy,
+    preparing_strategies,
+    strategies,
+)
 from benchmarks.provenance import RESULTS, provenance, read_json, write_json
 from benchmarks.record_table import EPOCHS, TABLE, recorded_space, resnet8
 
@@ -46,6 +55,16 @@ OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
 SEEDS = 50
 CHECKPOINTS = (20, 40, 80, 160)
 CHEAPER: Mapping[str, tuple[int, int]] = {"gp": (10, 40)}  # seeds, trainings
+BORROWED: Mapping[str, Mapping[str, Any]] = {  # with the settings that are not the default
+    "nni:Anneal": {},
+    "nni:Evolution": {},
+    "nni:Random": {},
+    "nni:TPE": {},
+    "optuna:NSGAIIISampler": {},
+    "optuna:NSGAIISampler": {},
+    "optuna:RandomSampler": {},
+    "optuna:TPESampler": {"multivariate": True},
+}
 PROPOSALS_PER_TRAINING = 20  # of a search that finds too little feasible
 
 
@@ -137,15 +156,15 @@ PROBLEMS: Mapping[str, Callable[[], Problem]] = {
 
 
 def search(problem: Problem, strategy: Strategy, trainings: int) -> tuple[list[int], float]:
-    """Indices of the architectures trained, in order, and mean seconds of a proposal."""
+    """Indices of the architectures trained, in order, and mean CPU seconds of a proposal."""
     finished = [problem.trial(problem.space.plain, 0)]
     trained = [0] if finished[0].feasible else []
     spent = 0.0
     while len(trained) < trainings and len(finished) < PROPOSALS_PER_TRAINING * trainings:
         history = History(tuple(finished), (), len(finished))
-        began = time.perf_counter()
+        began = time.process_time()
         proposal = strategy.propose(history)
-        spent += time.perf_counter() - began
+        spent += time.process_time() - began
         if proposal is None:
             break
         finished.append(problem.trial(proposal.architecture, len(finished)))
@@ -159,13 +178,19 @@ def compare(problem: Problem, name: str, seeds: int, checkpoints: Sequence[int])
     volumes, best, seconds = [], [], []
     for seed in range(seeds):
         strategy = make_strategy(
-            name, space=problem.space, objectives=OBJECTIVES, epochs=1, seed=seed
+            name,
+            space=problem.space,
+            objectives=OBJECTIVES,
+            epochs=1,
+            seed=seed,
+            **BORROWED.get(name, {}),
         )
         trained, spent = search(problem, strategy, checkpoints[-1])
         volumes.append([problem.hypervolume_share(trained[:n]) for n in checkpoints])
         best.append([float(problem.accuracy[trained[:n]].max()) for n in checkpoints])
         seconds.append(spent)
     return {
+        "settings": dict(BORROWED.get(name, {})),
         "checkpoints": list(checkpoints),
         "hypervolume": volumes,
         "best_accuracy": best,
@@ -207,13 +232,14 @@ def show(problem: Problem, results: Mapping[str, Mapping[str, Any]]) -> None:
         ("best_accuracy", "best feasible accuracy"),
     ):
         print(f"  {title}: median [quartiles], + - = against random (p < 0.01)")
+        width = max(10, *map(len, results))
         for name in sorted(results):
             own = results[name]
             cells = (
                 f"{n:>4}: {cell}"
                 for n, cell in zip(own["checkpoints"], summary(results, name, measure), strict=True)
             )
-            print(f"    {name:<10} {own['ms_per_proposal']:7.1f} ms  {'  '.join(cells)}")
+            print(f"    {name:<{width}} {own['ms_per_proposal']:7.1f} ms  {'  '.join(cells)}")
 
 
 def checkpoints_of(problem: Problem, last: int) -> tuple[int, ...]:
@@ -224,18 +250,19 @@ def checkpoints_of(problem: Problem, last: int) -> tuple[int, ...]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    most_seeds, most_trainings = (2, 20) if options.quick else (SEEDS, CHECKPOINTS[-1])
+    most_seeds, most_trainings = (2, 20) if options.quick else (options.seeds, CHECKPOINTS[-1])
     facts = {**provenance(arguments, "benchmarks.strategies"), "optuna": version("optuna")}
     for problem in (PROBLEMS[name]() for name in options.problems):
         for name in ["random", *(n for n in options.only if n != "random")]:
             seeds, last = CHEAPER.get(name, (SEEDS, CHECKPOINTS[-1]))
             seeds, last = min(seeds, most_seeds), min(last, most_trainings)
             known = stored(options.out).get(problem.name, {})
-            if name == "random" and len(known.get(name, {}).get("hypervolume", ())) == seeds:
+            if name == "random" and len(known.get(name, {}).get("hypervolume", ())) >= seeds:
                 continue  # the control is drawn already
             found = compare(problem, name, seeds, checkpoints_of(problem, last))
             results = stored(options.out)  # read again: another process may have added to it
-            results.setdefault(problem.name, {})[name] = {**found, **facts}
+            library = {"nni": version("nni")} if name.startswith("nni:") else {}
+            results.setdefault(problem.name, {})[name] = {**found, **facts, **library}
             write_json(options.out, {"results": results})
         show(problem, stored(options.out)[problem.name])
 
@@ -247,11 +274,13 @@ def stored(path: Path) -> dict[str, Any]:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    known = list(strategies())
-    parser.add_argument("--only", nargs="+", choices=known, default=known, metavar="NAME")
+    known = [name for name in strategies() if name not in preparing_strategies()]
+    every = [*known, *BORROWED]
+    parser.add_argument("--only", nargs="+", choices=every, default=known, metavar="NAME")
     parser.add_argument(
         "--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS), metavar="NAME"
     )
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="at most so many")
     parser.add_argument("--quick", action="store_true", help="2 seeds, 20 trainings")
     parser.add_argument("--out", type=Path, default=RESULTS / "strategies.json", help="the JSON")
     return parser.parse_args(arguments)

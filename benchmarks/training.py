@@ -34,8 +34,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from attnas.evaluator import Data, Pool, Recipe, load_data, train
 from attnas.evaluator.augmentation import resolve
+from attnas.evaluator.batches import channel_statistics
 from attnas.evaluator.recipe import one_cycle
-from attnas.evaluator.training import channel_statistics
 from attnas.search_space import Architecture, Backbone, InputError
 from attnas.search_space.build import build
 

@@ -1,6 +1,8 @@
 """Training, complexity and latency: what an architecture is worth."""
 
-from .additive import AdditiveCost
+from .additive import AdditiveCost, additive_costs
+from .batches import Batches, safe_layout
+from .checkpoint import Checkpoint
 from .constraints import Constraint
 from .data import Data, Pool, load_data
 from .devices import Device, device, devices
@@ -12,30 +14,44 @@ from .evaluator import (
     TrainingEvaluator,
     missing_metrics,
 )
+from .initial_weights import FromBackbone, FromScratch, FromSupernet, Start
 from .latency_table import LatencyTable
-from .recipe import Recipe
+from .recipe import Recipe, half_epochs, one_cycle
 from .table import Table
+from .time_slices import TimeSlices, take_turns
 from .training import Outcome, TrainingFailed, train
 
 __all__ = [
     "AdditiveCost",
+    "Batches",
+    "Checkpoint",
     "Constraint",
     "Data",
     "Device",
     "Evaluation",
     "Evaluator",
+    "FromBackbone",
+    "FromScratch",
+    "FromSupernet",
     "LatencyTable",
     "Outcome",
     "Pool",
     "Recipe",
     "Screening",
+    "Start",
     "Table",
     "TableEvaluator",
+    "TimeSlices",
     "TrainingEvaluator",
     "TrainingFailed",
+    "additive_costs",
     "device",
     "devices",
+    "half_epochs",
     "load_data",
     "missing_metrics",
+    "one_cycle",
+    "safe_layout",
+    "take_turns",
     "train",
 ]

@@ -4,28 +4,38 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from scipy.stats import binomtest
+from torch import Tensor
 
 from attnas.results import METRICS, Objective
 from attnas.search_space import Architecture, InputError
 from attnas.search_space.build import build
 
+from .batches import Batches, safe_layout
+from .checkpoint import Checkpoint
 from .complexity import complexity
 from .constraints import Constraint
 from .data import Data
 from .devices import Device
+from .initial_weights import FromScratch, Start
 from .latency import Latency, measure_latency, measure_reference
+from .latency_table import LatencyTable
 from .memory import peak_activation_mb
+from .proxies import proxies, proxy_batch
 from .table import Table
 from .training import Recipe, train
 
 SCREENING_SECONDS = 2.5
 """At most so long a candidate's latency is measured; on a quiet machine a tenth is enough."""
+
+_NOT_OF_THE_STATE = ("epochs", "time_limit_s")  # `of` says how long; a limit changes nothing
 
 OnEpoch = Callable[[int, float], None]
 
@@ -35,17 +45,22 @@ class Screening:
     """What is known of an architecture without training it.
 
     Measuring stops at the first broken constraint, so `metrics` may lack the dearer ones.
+    `predicted`: the latency, which breaks a bound, is the latency table's, not measured.
     """
 
     metrics: Mapping[str, float]
     violations: Mapping[str, float] = field(default_factory=dict)
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     uncounted: tuple[str, ...] = ()
+    predicted: bool = False
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What training an architecture gave; `seconds` is the time that it took (or had taken)."""
+    """What training an architecture gave; `seconds` is the time that it took (or had taken).
+
+    `half_size`: scored on images of half the side, the only ones that it has been trained on.
+    """
 
     metrics: Mapping[str, float]
     seconds: float
@@ -53,15 +68,25 @@ class Evaluation:
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     correct: bytes = b""
     images: int = 0
+    half_size: bool = False
 
 
 class Evaluator(Protocol):
-    """Scores architectures: `screen` without training, `train` what passed."""
+    """Scores architectures: `screen` without training, `train` what passed.
+
+    `of` is the number of epochs that the training's schedule is laid out for, `epochs` itself
+    if None; one that stopped before it goes on from there.
+    """
 
     def screen(self, architecture: Architecture) -> Screening: ...
 
     def train(
-        self, architecture: Architecture, epochs: int, on_epoch: OnEpoch | None = None
+        self,
+        architecture: Architecture,
+        epochs: int,
+        on_epoch: OnEpoch | None = None,
+        *,
+        of: int | None = None,
     ) -> Evaluation: ...
 
 
@@ -84,6 +109,9 @@ class TrainingEvaluator:
     augmentation draws (common random numbers), which come from `seed` alone.
     `plain` are the cheap metrics of the plain backbone, to which relative constraints and
     latencies refer: those of an earlier session if the run goes on, else measured now.
+    `checkpoints` is the folder for trainings that are to go on, perhaps in another process;
+    without it each begins anew. `start` gives the weights that trainings begin with, random
+    ones if None. `proxies` are the zero-cost proxies to be taken beside the cheap metrics.
     """
 
     def __init__(
@@ -97,12 +125,19 @@ class TrainingEvaluator:
         seed: int,
         training_device: str = "cpu",
         plain: Screening | None = None,
+        checkpoints: Path | None = None,
+        start: Start | None = None,
+        proxies: Sequence[str] = (),
     ) -> None:
         self.data, self.device, self.recipe, self.seed = data, device, recipe, seed
         self.constraints, self.training_device = tuple(constraints), training_device
+        self.checkpoints, self.start = checkpoints, start or FromScratch()
+        self.proxies = tuple(proxies)
+        self._plain_architecture = plain_architecture
         self._input_shape = plain_architecture.backbone.input_shape
         self._reference = build(plain_architecture, seed=seed).eval()
         self._screened: dict[Architecture, Screening] = {}
+        self._table: LatencyTable | None = None
         self.plain = plain if plain is not None else self._measure_plain()
 
     def screen(self, architecture: Architecture) -> Screening:
@@ -112,23 +147,60 @@ class TrainingEvaluator:
             self._screened[architecture] = self._measure(architecture)
         return self._screened[architecture]
 
+    def screen_by(self, table: LatencyTable) -> None:
+        """From now on measures no latency that the table is sure to be above the bound."""
+        self._table = table
+
+    def latencies(
+        self, architectures: Sequence[Architecture], *, max_seconds: float
+    ) -> list[Latency]:
+        """Measured side by side, for at most `max_seconds` each.
+
+        Relative to the plain backbone, of which `plain` has the latency.
+        """
+        return measure_latency(
+            self.device,
+            [build(architecture, seed=self.seed).eval() for architecture in architectures],
+            self._reference,
+            self._input_shape,
+            rng=np.random.default_rng((self.seed, len(architectures))),
+            reference_ms=self.plain.metrics["latency_ms"],
+            max_seconds=max_seconds,
+        )
+
+    def plain_latency(self, *, max_seconds: float) -> Latency:
+        """The plain backbone's, measured anew; `plain` keeps the run's."""
+        return measure_reference(
+            self.device, self._reference, self._input_shape, max_seconds=max_seconds
+        )
+
     def train(
-        self, architecture: Architecture, epochs: int, on_epoch: OnEpoch | None = None
+        self,
+        architecture: Architecture,
+        epochs: int,
+        on_epoch: OnEpoch | None = None,
+        *,
+        of: int | None = None,
     ) -> Evaluation:
         """Trains on the train split and scores on the validation split.
+
+        With `of` more than `epochs` the training stops in its schedule; asked for more, it
+        goes on from its checkpoint, to the same figures as in one go.
 
         Raises:
             TrainingFailed: the training diverged, ran out of memory or time, or raised.
         """
         began = time.monotonic()
         outcome = train(
-            build(architecture, seed=self.seed),
+            self.start.network(architecture, self.seed),
             self.data,
             self.recipe,
             seed=self.seed,
             epochs=epochs,
+            of=of,
             device=self.training_device,
             on_epoch=on_epoch,
+            checkpoint=self._checkpoint(architecture, epochs if of is None else of),
         )
         metrics = {"accuracy": outcome.accuracy, "validation_loss": outcome.loss}
         return Evaluation(
@@ -138,7 +210,25 @@ class TrainingEvaluator:
             intervals={"accuracy": _binomial_interval(outcome.accuracy, outcome.images)},
             correct=outcome.correct,
             images=outcome.images,
+            half_size=outcome.half_size,
         )
+
+    def _checkpoint(self, architecture: Architecture, of: int) -> Checkpoint | None:
+        if self.checkpoints is None:
+            return None
+        recipe = {k: v for k, v in asdict(self.recipe).items() if k not in _NOT_OF_THE_STATE}
+        data = {name: self.data.facts.get(name) for name in ("sizes", "splits_sha256")}
+        facts = {
+            "architecture": str(architecture),
+            "backbone": architecture.backbone.to_dict(),
+            "identity_start": architecture.identity_start,
+            "seed": self.seed,
+            "start": self.start.label,
+            "of": of,
+            "recipe": recipe,
+            "data": data,
+        }
+        return Checkpoint(self.checkpoints, facts)
 
     def _measure(self, architecture: Architecture) -> Screening:
         network = build(architecture, seed=self.seed).eval()
@@ -150,15 +240,34 @@ class TrainingEvaluator:
             "peak_memory_mb": peak_activation_mb(network, self._input_shape),
         }
         intervals: dict[str, tuple[float, float]] = {}
+        predicted = False
         if not excesses(self.constraints, metrics, self.plain.metrics):
-            latency = self._latency(network, architecture)
-            metrics["latency_ms"] = latency.ms
-            intervals["latency_ms"] = (latency.low, latency.high)
-        return self._judged(Screening(metrics, {}, intervals, counted.uncounted))
+            metrics |= self._proxies(architecture)
+        if not excesses(self.constraints, metrics, self.plain.metrics):
+            table, bound_ms = self._table, self._latency_bound_ms()
+            if table is not None and table.surely_above(architecture, bound_ms):
+                ms, margin, predicted = table.predict(architecture), table.error.margin, True
+                low, high = ms / (1 + margin), ms * (1 + margin)
+            else:
+                latency = self._latency(network, architecture)
+                ms, low, high = latency.ms, latency.low, latency.high
+            metrics["latency_ms"] = ms
+            intervals["latency_ms"] = (low, high)
+        return self._judged(Screening(metrics, {}, intervals, counted.uncounted, predicted))
+
+    def _proxies(self, architecture: Architecture) -> dict[str, float]:
+        if not self.proxies:
+            return {}
+        return proxies(architecture, self.proxies, self._proxy_batch, seed=self.seed)
+
+    @cached_property
+    def _proxy_batch(self) -> tuple[Tensor, Tensor]:
+        batches = Batches(self.data, self.recipe, layout=safe_layout(self._reference))
+        return proxy_batch(batches, self.seed)
 
     def _judged(self, screening: Screening) -> Screening:
         violations = excesses(self.constraints, screening.metrics, self.plain.metrics)
-        return Screening(screening.metrics, violations, screening.intervals, screening.uncounted)
+        return replace(screening, violations=violations)
 
     def _latency(self, network: torch.nn.Module, architecture: Architecture) -> Latency:
         [latency] = measure_latency(
@@ -190,6 +299,7 @@ class TrainingEvaluator:
             "activations": counted.activations,
             "peak_memory_mb": peak_activation_mb(self._reference, self._input_shape),
             "latency_ms": latency.ms,
+            **self._proxies(self._plain_architecture),
         }
         return Screening(
             metrics, {}, {"latency_ms": (latency.low, latency.high)}, counted.uncounted
@@ -230,9 +340,16 @@ class TableEvaluator:
         return Screening(metrics, excesses(self.constraints, metrics, self.plain.metrics))
 
     def train(
-        self, architecture: Architecture, epochs: int, on_epoch: OnEpoch | None = None
+        self,
+        architecture: Architecture,
+        epochs: int,
+        on_epoch: OnEpoch | None = None,
+        *,
+        of: int | None = None,
     ) -> Evaluation:
-        """The recorded result.
+        """The recorded result; `of` is the recording's own, whatever is asked for.
+
+        `seconds` are those of the whole training, also where an earlier part was replayed.
 
         Raises:
             LookupError: the table lacks the architecture or the number of epochs.

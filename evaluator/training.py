@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from .augmentation import Augmentation, resolve
+from .batches import Batches, network_seed, safe_layout
+from .checkpoint import Checkpoint
 from .data import Data, Pool
 from .precision import bfloat16_pays
 from .recipe import Recipe, half_epochs, one_cycle
@@ -21,7 +22,9 @@ Failure = Literal["diverged", "out of memory", "time limit", "raised"]
 Split = Literal["validation", "test"]
 OnEpoch = Callable[[int, float], None]
 
-_SCORING_BATCH = 500
+CHECKPOINT_SECONDS = 60.0
+"""A training with a checkpoint writes it at the end of an epoch when the last is so old."""
+
 _SMALL_NOTE = " (on images of half the side; training.half_resolution: 0 avoids them)"
 
 
@@ -48,7 +51,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The score on the split after the last epoch; `history` is the training loss by epoch."""
+    """The score on the split after the last epoch; `history` is the training loss by epoch.
+
+    `seconds` counts what this call trained, not what it went on from. `half_size`: scored on
+    images of half the side.
+    """
 
     accuracy: float
     loss: float
@@ -58,24 +65,25 @@ class Outcome:
     seconds: float
     history: tuple[float, ...]
     precision: str
+    half_size: bool = False
 
 
 @dataclass(frozen=True)
 class _Setting:
     """What every step of one training has in common."""
 
-    device: torch.device
     bfloat16: bool
-    mean: Tensor  # (1, C, 1, 1), on the scale of 0..255
-    scale: Tensor
+    batches: Batches
     begin: float
     limit_s: float
-    layout: torch.memory_format
 
-    def inputs(self, images: Tensor) -> Tensor:
-        """uint8 (N, C, H, W) as normalised floats, channels last."""
-        floats = images.to(self.device, torch.float32, memory_format=self.layout)
-        return floats.sub_(self.mean).mul_(self.scale)
+    @property
+    def device(self) -> torch.device:
+        return self.batches.device
+
+    def place(self, network: nn.Module) -> None:
+        layout = self.batches.layout
+        network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
@@ -102,9 +110,11 @@ def train(
     *,
     seed: int,
     epochs: int | None = None,
+    of: int | None = None,
     device: str = "cpu",
     on_epoch: OnEpoch | None = None,
     split: Split = "validation",
+    checkpoint: Checkpoint | None = None,
 ) -> Outcome:
     """Trains the network in place and scores it on a split.
 
@@ -114,41 +124,44 @@ def train(
     The last batch is dropped if it has one image, as batch norm needs two. All images are moved
     to the device at once.
 
+    A training that stops before `of` epochs while images are still of half the side is scored
+    on such images, the only ones that its weights and batch norms know; `half_size` says so.
+
     Args:
         epochs: instead of the recipe's.
+        of: the epochs that learning rate and image sizes are laid out for, `epochs` if None.
         on_epoch: called with the number of epochs done and the mean training loss.
+        checkpoint: what to go on from if it is there, to the same network to the last bit as
+            in one go; left behind where the training stops before `of`, else deleted.
 
     Raises:
         TrainingFailed: the loss is not finite, memory or time is used up, or the network raises.
     """
     begin = time.monotonic()
     epochs = recipe.epochs if epochs is None else epochs
+    of = epochs if of is None else of
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1, not {epochs}")
+    if of < epochs:
+        raise ValueError(f"{epochs} epochs are more than the schedule's {of}")
     setting = _setting(network, data, recipe, device, begin)
-    history = []
+    small_epochs = half_epochs(recipe, of, *data.input_shape[1:])
+    planned = [_Epoch(seed, n, of, small=n < small_epochs) for n in range(epochs)]
+    history = _train_epochs(network, recipe, setting, planned, on_epoch, checkpoint)
+    half_size = epochs < of and epochs <= small_epochs
     with _failures(), _reproducible(setting.device):
-        network.to(setting.device, memory_format=setting.layout)  # type: ignore[call-overload]
-        pool = Pool(data.train.images.to(device), data.train.labels.to(device))
-        optimizer = _optimizer(network, recipe)
-    small_epochs = half_epochs(recipe, epochs, *data.input_shape[1:])
-    for number in range(epochs):
-        epoch = _Epoch(seed, number, epochs, small=number < small_epochs)
-        with _failures(_SMALL_NOTE if epoch.small else ""), _reproducible(setting.device):
-            loss = _train_epoch(network, pool, optimizer, recipe, setting, epoch)
-        history.append(loss)
-        if on_epoch is not None:
-            on_epoch(number + 1, loss)
-    with _failures(), _reproducible(setting.device):
-        score = _score(network, getattr(data, split), setting)
+        score = _score(network, getattr(data, split), setting, small=half_size)
     if not math.isfinite(score.loss):
         raise TrainingFailed("diverged", f"the {split} loss is {score.loss}")
+    if checkpoint and epochs == of:
+        checkpoint.delete()
     return Outcome(
         **vars(score),
         epochs=epochs,
         seconds=time.monotonic() - begin,
         history=tuple(history),
         precision="bfloat16" if setting.bfloat16 else "float32",
+        half_size=half_size,
     )
 
 
@@ -162,58 +175,18 @@ def evaluate(
     """
     setting = _setting(network, data, recipe, device, time.monotonic())
     with _failures(), _reproducible(setting.device):
-        network.to(setting.device, memory_format=setting.layout)  # type: ignore[call-overload]
+        setting.place(network)
         return _score(network, pool, setting)
 
 
 def _setting(network: nn.Module, data: Data, recipe: Recipe, device: str, begin: float) -> _Setting:
-    where = torch.device(device)
-    mean, std = channel_statistics(data.train.images)
     asked, auto = recipe.precision == "bfloat16", recipe.precision == "auto"
     return _Setting(
-        device=where,
         bfloat16=asked or (auto and bfloat16_pays(device)),
-        mean=mean.to(where)[None, :, None, None],
-        scale=(1 / std).to(where)[None, :, None, None],
+        batches=Batches(data, recipe, device=device, layout=safe_layout(network)),
         begin=begin,
-        layout=_layout(network),
         limit_s=math.inf if recipe.time_limit_s is None else recipe.time_limit_s,
     )
-
-
-def _layout(network: nn.Module) -> torch.memory_format:
-    """Channels last, a fifth faster, unless that could end the process.
-
-    In torch 2.13 on CPUs the backward pass of a 1x1 convolution with a stride, on fewer than 8
-    channels in this layout, writes beyond its memory.
-    """
-    narrow = any(
-        isinstance(module, nn.Conv2d)
-        and module.kernel_size == (1, 1)
-        and module.stride != (1, 1)
-        and module.in_channels < 8
-        for module in network.modules()
-    )
-    return torch.contiguous_format if narrow else torch.channels_last
-
-
-def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation by channel of uint8 images (N, C, H, W), each (C,).
-
-    A channel that is constant has the deviation 1, so that it can be divided by.
-    """
-    levels = torch.arange(256, dtype=torch.float64)
-    means, deviations = [], []
-    for channel in range(images.shape[1]):
-        share = torch.from_numpy(
-            np.bincount(images[:, channel].reshape(-1).numpy(), minlength=256)
-        ).double()
-        share /= share.sum()
-        mean = (share * levels).sum()
-        deviation = (share * (levels - mean).square()).sum().sqrt()
-        means.append(mean)
-        deviations.append(deviation if deviation > 0 else torch.ones_like(deviation))
-    return torch.stack(means).float(), torch.stack(deviations).float()
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
@@ -230,39 +203,55 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     )
 
 
+def _train_epochs(
+    network: nn.Module,
+    recipe: Recipe,
+    setting: _Setting,
+    planned: Sequence[_Epoch],
+    on_epoch: OnEpoch | None,
+    checkpoint: Checkpoint | None,
+) -> list[float]:
+    """Trains the planned epochs that the checkpoint does not hold; every epoch's mean loss."""
+    with _failures(), _reproducible(setting.device):
+        setting.place(network)
+        optimizer = _optimizer(network, recipe)
+        done = checkpoint.restore(network, optimizer, at_most=len(planned)) if checkpoint else []
+    written = time.monotonic()
+    for epoch in planned[len(done) :]:
+        with _failures(_SMALL_NOTE if epoch.small else ""), _reproducible(setting.device):
+            loss = _train_epoch(network, optimizer, recipe, setting, epoch)
+        done.append(loss)
+        last = epoch is planned[-1] and len(done) < epoch.count
+        if checkpoint and (last or time.monotonic() - written > CHECKPOINT_SECONDS):
+            checkpoint.save(network, optimizer, done)
+            written = time.monotonic()
+        if on_epoch is not None:
+            on_epoch(len(done), loss)
+    return done
+
+
 def _train_epoch(
     network: nn.Module,
-    pool: Pool,
     optimizer: torch.optim.SGD,
     recipe: Recipe,
     setting: _Setting,
     epoch: _Epoch,
 ) -> float:
     """One pass over the images; the mean training loss."""
-    rng = np.random.default_rng((epoch.seed, epoch.number))
-    torch.manual_seed(int(rng.integers(2**62)))
-    order = torch.from_numpy(rng.permutation(len(pool))).to(setting.device)
-    channels, height, width = pool.images.shape[1:]
-    augment = resolve(recipe.augment, channels)
-    augmented = Augmentation(augment, (channels, height, width), len(pool), rng)
-    starts = [s for s in range(0, len(pool), recipe.batch_size) if len(pool) - s > 1]
+    torch.manual_seed(network_seed(epoch.seed, epoch.number))
+    steps = len(setting.batches)
     network.train()
     total = 0.0
-    for number, start in enumerate(starts):
+    batches = setting.batches.epoch(epoch.seed, epoch.number, small=epoch.small)
+    for number, (inputs, labels) in enumerate(batches):
         setting.check_time()
-        chosen = order[start : start + recipe.batch_size]
-        inputs = setting.inputs(augmented(pool.images[chosen], start))
-        if epoch.small:
-            inputs = F.avg_pool2d(inputs, 2)
-        step = epoch.number * len(starts) + number
-        share = one_cycle(step, epoch.count * len(starts), recipe.warmup)
+        step = epoch.number * steps + number
+        share = one_cycle(step, epoch.count * steps, recipe.warmup)
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * share
         with setting.autocast():
             logits = network(inputs)
-        loss = F.cross_entropy(
-            logits.float(), pool.labels[chosen], label_smoothing=recipe.label_smoothing
-        )
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         value = loss.item()
         if not math.isfinite(value):
             where = f"epoch {epoch.number + 1}"
@@ -271,18 +260,17 @@ def _train_epoch(
         loss.backward()
         optimizer.step()
         total += value
-    return total / len(starts)
+    return total / steps
 
 
 @torch.inference_mode()
-def _score(network: nn.Module, pool: Pool, setting: _Setting) -> Score:
+def _score(network: nn.Module, pool: Pool, setting: _Setting, *, small: bool = False) -> Score:
     network.eval()
     right, total = [], 0.0
-    for start in range(0, len(pool), _SCORING_BATCH):
+    for inputs, labels in setting.batches.scoring(pool, small=small):
         setting.check_time()
-        labels = pool.labels[start : start + _SCORING_BATCH].to(setting.device)
         with setting.autocast():
-            logits = network(setting.inputs(pool.images[start : start + _SCORING_BATCH]))
+            logits = network(inputs)
         right.append((logits.argmax(1) == labels).cpu())
         total += F.cross_entropy(logits.double(), labels, reduction="sum").item()
     correct = torch.cat(right).numpy()

@@ -9,6 +9,16 @@ from .confirmation import (
     read_confirmation,
     write_confirmation,
 )
+from .doubt import (
+    RECOMMENDATIONS_FILE,
+    RECOMMENDATIONS_FORMAT,
+    Doubt,
+    RankCorrelation,
+    doubt,
+    doubt_of,
+    rank_correlation,
+    write_doubt,
+)
 from .export import export, export_onnx, export_python, load_export, write_export
 from .front import (
     crowding,
@@ -22,9 +32,13 @@ from .front import (
     share_of_box,
 )
 from .metrics import METRICS, Metric, Objective, metric
+from .proxies import PROXIES, proxies_text, proxy_correlations
+from .remeasured import FRONT_LATENCY_FILE, Remeasured
+from .report import page as report_page
 from .report import report
 from .rows import nothing_feasible, pareto_rows, show_rows
-from .run import Run
+from .run import CHECKPOINTS, Run
+from .rungs import RungCorrelation, epochs_trained, longest, rung_correlations, rungs_text
 from .statistics import (
     PairedDifference,
     SeedDifference,
@@ -36,16 +50,25 @@ from .tables import compare_table, confirmation_table, listing_table, pareto_tab
 from .trial import State, Trial
 
 __all__ = [
+    "CHECKPOINTS",
     "CONFIRMATION_FILE",
+    "FRONT_LATENCY_FILE",
     "METRICS",
+    "PROXIES",
+    "RECOMMENDATIONS_FILE",
+    "RECOMMENDATIONS_FORMAT",
     "Comparison",
     "Confirmation",
     "Confirmed",
     "ConfirmedScore",
+    "Doubt",
     "Metric",
     "Objective",
     "PairedDifference",
+    "RankCorrelation",
+    "Remeasured",
     "Run",
+    "RungCorrelation",
     "SeedDifference",
     "State",
     "Trial",
@@ -55,6 +78,9 @@ __all__ = [
     "confirmation_table",
     "crowding",
     "difference_to_plain",
+    "doubt",
+    "doubt_of",
+    "epochs_trained",
     "export",
     "export_onnx",
     "export_python",
@@ -64,20 +90,28 @@ __all__ = [
     "knee",
     "listing_table",
     "load_export",
+    "longest",
     "metric",
     "non_dominated",
     "nothing_feasible",
     "paired_difference",
     "pareto_rows",
     "pareto_table",
+    "proxies_text",
+    "proxy_correlations",
+    "rank_correlation",
     "ranks",
     "read_confirmation",
     "reference_box",
     "report",
+    "report_page",
+    "rung_correlations",
+    "rungs_text",
     "seed_differences",
     "share_of_box",
     "show_rows",
     "show_table",
     "write_confirmation",
+    "write_doubt",
     "write_export",
 ]

@@ -29,14 +29,14 @@ def locked(folder: Path) -> Iterator[None]:
     """
     path = (folder / LOCK_FILE).resolve()
     if path in _LOCKED_HERE:  # before opening: closing the file again would free the lock
-        raise _in_use(folder, os.getpid(), socket.gethostname())
+        raise in_use(folder, os.getpid(), socket.gethostname())
     with writing(folder):
         file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (open as long as the lock)
     with file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            raise _in_use(folder, *_holder(file)) from None
+            raise in_use(folder, *_holder(file)) from None
         _LOCKED_HERE.add(path)
         try:
             with writing(folder):
@@ -57,7 +57,8 @@ def _holder(file: TextIO) -> tuple[int | str, str]:
         return "unknown", socket.gethostname()
 
 
-def _in_use(folder: Path, process: int | str, host: str) -> AttnasError:
+def in_use(folder: Path | str, process: int | str, host: str) -> AttnasError:
+    """The error for a folder or database that another search holds."""
     return AttnasError(
         f"{folder}: another search works on this run (process {process} on {host}). "
         "Wait for it or stop it, or give the run another name."

@@ -7,7 +7,10 @@ import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attnas.search_space import Architecture
+
 from .metrics import Objective, metric
+from .rungs import longest
 from .trial import Trial
 
 Points = NDArray[np.float64]  # (n, m): n points, m objectives, less is better
@@ -113,12 +116,13 @@ def losses(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Points:
 def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Trial]:
     """Feasible trials that no feasible trial dominates, by trial number.
 
-    Equal trials all stay; a NaN metric keeps a trial off the front.
+    Of an architecture that was trained for several numbers of epochs its longest training
+    counts. Equal trials all stay; a NaN metric keeps a trial off the front.
 
     Raises:
         ValueError: a feasible trial lacks a metric; the message names both.
     """
-    feasible = sorted((t for t in trials if t.feasible), key=lambda t: t.number)
+    feasible = sorted((t for t in longest(trials) if t.feasible), key=lambda t: t.number)
     mask = non_dominated(losses(feasible, objectives))
     return [trial for trial, stays in zip(feasible, mask, strict=True) if stays]
 
@@ -160,21 +164,28 @@ def hypervolume_over_trials(
     reference: ArrayLike,
     ideal: ArrayLike,
 ) -> Points:
-    """`share_of_box` of the feasible trials after each trial: shape (trials,), never falling.
+    """`share_of_box` of the front after each trial: shape (trials,).
+
+    It falls only where an architecture's longer training takes the place of its shorter one.
 
     Raises:
         ValueError: a feasible trial lacks a metric; the message names both.
     """
     shares = np.zeros(len(trials))
-    held = np.empty((0, len(objectives)))
+    most: dict[Architecture, int] = {}
+    held: list[Trial] = []
     for index, trial in enumerate(trials):
         shares[index] = shares[index - 1] if index else 0.0
-        if trial.feasible:
-            grown = np.vstack([held, losses([trial], objectives)])
-            kept = non_dominated(grown)
-            if kept[-1]:
-                held = grown[kept]
-                shares[index] = share_of_box(held, reference, ideal)
+        reached = most.get(trial.architecture, 0)
+        if trial.state != "complete" or trial.epochs < reached:
+            continue
+        most[trial.architecture] = trial.epochs
+        # a training that went on leaves a gap that dominated trials may fill
+        rivals = trials[:index] if 0 < reached < trial.epochs else held
+        grown = front([*rivals, trial], objectives)
+        if grown != held:
+            held = grown
+            shares[index] = share_of_box(losses(held, objectives), reference, ideal)
     return shares
 
 
@@ -189,14 +200,14 @@ def best(
     One of both is None, both when no trial is feasible. A miss is the sum of the relative
     excesses; a bound on a metric that a trial lacks, or has as NaN, is missed by infinity.
     The first objective decides, among equals the next, at last the lower number: so without
-    bounds the best is on the front.
+    bounds the best is on the front. Of an architecture its longest training counts.
 
     Raises:
         InputError: a bound is on an unknown metric.
     """
     bounds = [(metric(m).name, value, 1) for m, value in (at_most or {}).items()]
     bounds += [(metric(m).name, value, -1) for m, value in (at_least or {}).items()]
-    feasible = [t for t in trials if t.feasible and _known(t, objectives[0])]
+    feasible = [t for t in longest(trials) if t.feasible and _known(t, objectives[0])]
     misses = [_miss(trial, bounds) for trial in feasible]
     within = [t for t, miss in zip(feasible, misses, strict=True) if miss == 0]
     if within:

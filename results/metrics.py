@@ -40,6 +40,9 @@ METRICS: Mapping[str, Metric] = {
         Metric(
             "peak_memory_mb", "min", "MB", True, "peak activation memory of one image at inference"
         ),
+        Metric("synflow", "max", "", True, "log of the synaptic flow, untrained; if asked for"),
+        Metric("naswot", "max", "", True, "log |det| of the ReLU codes, untrained; if asked for"),
+        Metric("grad_norm", "max", "", True, "norm of the first gradient; if asked for"),
     )
 }
 

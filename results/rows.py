@@ -14,7 +14,7 @@ from .trial import Trial
 if TYPE_CHECKING:
     from .run import Run
 
-COUNTS = ("params", "flops", "activations")  # whole numbers
+COUNTS = ("params", "flops", "activations", "epochs")  # whole numbers
 
 
 def pareto_rows(run: "Run") -> list[dict[str, Any]]:

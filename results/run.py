@@ -2,8 +2,8 @@
 
 import json
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from attnas.search_space import AttnasError, Backbone, InputError, import_plugins
 
+from .database import from_environment
 from .folder import locked, read, to_json, to_yaml, write, writing
 from .front import (
     best,
@@ -26,6 +27,7 @@ from .front import (
     share_of_box,
 )
 from .metrics import Objective
+from .remeasured import Remeasured, overlaid, read_remeasured, write_remeasured
 from .rows import flatten
 from .storage import TrialStore
 from .trial import Trial
@@ -66,8 +68,12 @@ class Run:
             Objective(metric, direction) for metric, direction in self.facts["objectives"].items()
         )
         self._constraints = tuple(f"{m} {bound}" for m, bound in self.facts["constraints"].items())
-        self._store = TrialStore(_place(folder, record["storage"]), record["study"])
-        self._trials = tuple(self._store.load(self.backbone))
+        self._store = TrialStore(
+            _place(folder, record["storage"]), record["study"], record.get("mark")
+        )
+        self._recorded = tuple(self._store.load(self.backbone))
+        self._again = read_remeasured(folder)
+        self._trials = overlaid(self._recorded, self._again)
         self._locked = False
 
     @classmethod
@@ -104,6 +110,7 @@ class Run:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "storage": storage,
             "study": folder.resolve().name,
+            "mark": uuid.uuid4().hex,
             "facts": facts,
         }
         with writing(folder):
@@ -119,7 +126,7 @@ class Run:
                         left.unlink()
             objectives = [Objective(m, d) for m, d in facts["objectives"].items()]
             place = _place(folder, storage, create=True)
-            TrialStore.create(place, record["study"], objectives).close()
+            TrialStore.create(place, record["study"], objectives, record["mark"]).close()
             write(folder / RUN_FILE, to_json(record))  # last: only now it is a run
         return cls.open(folder)
 
@@ -173,15 +180,19 @@ class Run:
         self._store.close()
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, note: Callable[[str], None] | None = None) -> Iterator[None]:
         """Keeps other processes from appending; takes in what they appended before.
+
+        On PostgreSQL it keeps other machines out, too. `note` hears when a database that is
+        locked or not there is waited for.
 
         Raises:
             AttnasError: another search holds the run; the message says which process.
         """
-        with locked(self.folder):
-            if self._store.count() != len(self._trials):
-                self._trials = tuple(self._store.load(self.backbone))
+        with locked(self.folder), self._store.lock(note):
+            if self._store.count() != len(self._recorded):
+                self._recorded = tuple(self._store.load(self.backbone))
+                self._trials = overlaid(self._recorded, self._again)
             self._locked = True
             try:
                 yield
@@ -200,12 +211,41 @@ class Run:
             if trial.number != len(self._trials):
                 raise ValueError(f"trial {trial.number} cannot follow {len(self._trials)} trials")
             self._store.append(trial, self.facts["options"], self.objectives, self._constraints)
+            self._recorded = (*self._recorded, trial)
             self._trials = (*self._trials, trial)
+
+    def remeasure(self, again: Mapping[int, Remeasured], plain: Mapping[str, float]) -> None:
+        """Keeps latencies measured again, by trial number, beside those of earlier times.
+
+        `plain` has the plain backbone's `ms`, `low` and `high` of that time.
+
+        Raises:
+            AttnasError: the run is locked by another process, or cannot be written.
+        """
+        with nullcontext() if self._locked else self.lock():
+            merged = {**self._again, **again}
+            write_remeasured(self.folder, merged, plain)
+            self._again = merged
+            self._trials = overlaid(self._recorded, merged)
 
     @property
     def trials(self) -> Sequence[Trial]:
-        """All trials in order of number, as of opening and what was appended since."""
+        """All trials in order of number, as of opening and what was appended since.
+
+        Those that were on the front at a search's end have the latency that was measured
+        then, all side by side, and are feasible or not by that.
+        """
         return self._trials
+
+    @property
+    def recorded(self) -> Sequence[Trial]:
+        """The trials as they were stored when they ended: what proposals come from."""
+        return self._recorded
+
+    @property
+    def remeasured(self) -> Mapping[int, Remeasured]:
+        """The latencies that were measured again, by trial number."""
+        return self._again
 
     @property
     def checkpoints(self) -> Path:
@@ -296,7 +336,7 @@ class Run:
 def _place(folder: Path, storage: str | None, *, create: bool = False) -> Path | str:
     """Where the trials are: a database URL or the folder's SQLite file."""
     if storage is not None:
-        return os.path.expandvars(storage)
+        return from_environment(storage)
     file = folder / TRIALS_FILE
     if not create and not file.is_file():
         raise AttnasError(f"{file}: the file with the trials is missing. Restore a copy of it.")

@@ -7,16 +7,11 @@ and a choice outside the space (the plain backbone) needs no column of its own.
 
 import base64
 import math
-import os
-import sqlite3
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import optuna
@@ -27,11 +22,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from attnas.search_space import Architecture, AttnasError, Backbone, Choice, InputError
 
+from .database import Say, connect, explained, hold, patiently, quiet_optuna, shown
 from .metrics import Objective
+from .optuna_tables import OptunaTables
 from .trial import Trial
 
-BUSY_SECONDS = 3.0  # a try to write waits so long for a locked database; Optuna tries 5 times
-ATTRIBUTE = "trial"
+ATTRIBUTE = "trial"  # of an Optuna trial: all of ours
+MARK = "run"  # of an Optuna study: which run folder it belongs to
 
 _STATES = {
     "complete": TrialState.COMPLETE,
@@ -47,19 +44,36 @@ class TrialStore:
     read-only, damaged or cannot be reached; what was stored before stays as it was.
     """
 
-    def __init__(self, place: Path | str, study: str) -> None:
+    def __init__(self, place: Path | str, study: str, mark: str | None = None) -> None:
+        """`mark` is what `create` was given; a study with another one is refused."""
         self.place, self.study = place, study
-        with _explained(place):
-            self._storage = _connect(place, create=False)
+        self._note: Say = _ignore
+        self._locked = False
+        self._connection: sqlalchemy.Connection | None = None
+        with explained(place):
+            self._storage = connect(place, create=False)
             try:
                 self._study_id = self._storage.get_study_id_from_name(study)
             except KeyError:
                 raise AttnasError(
                     f"{shown(place)}: the trials of this run (study '{study}') are not in it."
                 ) from None
+            found = self._storage.get_study_user_attrs(self._study_id).get(MARK)
+        self._tables = OptunaTables(self._storage.engine)
+        if mark is not None and found != mark:
+            raise AttnasError(
+                f"{shown(place)}: the study '{study}' belongs to another run folder. "
+                "Give this run another name."
+            )
 
     @classmethod
-    def create(cls, place: Path | str, study: str, objectives: Sequence[Objective]) -> "TrialStore":
+    def create(
+        cls,
+        place: Path | str,
+        study: str,
+        objectives: Sequence[Objective],
+        mark: str | None = None,
+    ) -> "TrialStore":
         """Makes the study; one of that name without trials is taken over.
 
         Raises:
@@ -69,14 +83,15 @@ class TrialStore:
             StudyDirection.MAXIMIZE if o.direction == "max" else StudyDirection.MINIMIZE
             for o in objectives
         ]
-        with _explained(place), _quiet_optuna():
-            storage = _connect(place, create=True)
+        with explained(place), quiet_optuna():
+            storage = connect(place, create=True)
             made = optuna.create_study(
                 storage=storage, study_name=study, directions=directions, load_if_exists=True
             )
             holds_trials = bool(made.get_trials(deepcopy=False))
             if not holds_trials:
                 made.set_metric_names([o.metric for o in objectives])
+                made.set_user_attr(MARK, mark)
             storage.engine.dispose()
         if holds_trials:
             raise InputError(
@@ -84,11 +99,29 @@ class TrialStore:
                 "Give the run another name.",
                 key="storage",
             )
-        return cls(place, study)
+        return cls(place, study, mark)
+
+    @contextmanager
+    def lock(self, note: Say | None = None) -> Iterator[None]:
+        """Keeps searchers on other machines out, where the database can (PostgreSQL).
+
+        `note` hears when a locked or absent database is waited for.
+
+        Raises:
+            AttnasError: another searcher holds the run; the message says which process.
+        """
+        self._locked, self._note = True, note or _ignore
+        try:
+            with explained(self.place):
+                self._open_connection()
+            yield
+        finally:
+            self._locked, self._note = False, _ignore
+            self._drop_connection()
 
     def load(self, backbone: Backbone) -> list[Trial]:
         """All trials in order of number."""
-        with _explained(self.place):
+        with explained(self.place):
             frozen = self._storage.get_all_trials(self._study_id, deepcopy=False)
         frozen.sort(key=lambda f: f.number)
         for number, stored in enumerate(frozen):
@@ -109,9 +142,8 @@ class TrialStore:
 
     def count(self) -> int:
         """The number of stored trials, without reading them."""
-        query = sqlalchemy.text("SELECT COUNT(*) FROM trials WHERE study_id = :study")
-        with _explained(self.place), self._storage.engine.connect() as connection:
-            return int(connection.execute(query, {"study": self._study_id}).scalar_one())
+        with explained(self.place), self._storage.engine.connect() as connection:
+            return self._tables.count(connection, self._study_id)
 
     def append(
         self,
@@ -120,16 +152,67 @@ class TrialStore:
         objectives: Sequence[Objective],
         constraints: Sequence[str],
     ) -> None:
-        """Adds a trial, which gets the next number, in one transaction.
+        """Adds a trial, which has the next number, in one transaction, and only once.
 
-        `options` has the choices allowed per stage as text; `constraints` are the run's, as
-        in `Trial.violations`.
+        A locked database is waited for, and a server to come back. `options` has the choices
+        allowed per stage as text; `constraints` are the run's, as in `Trial.violations`.
+
+        Raises:
+            AttnasError: another searcher has stored a trial of that number, too.
         """
         frozen = _frozen(trial, options, objectives, constraints)
-        with _explained(self.place):
-            self._storage.create_new_trial(self._study_id, template_trial=frozen)
+        with explained(self.place):
+            try:
+                patiently(lambda: self._write(frozen), self.place, self._note)
+            finally:
+                if not self._locked:
+                    self._drop_connection()
+
+    def _write(self, frozen: FrozenTrial) -> None:
+        connection = self._open_connection()
+        try:
+            with connection.begin() as transaction:
+                if self._tables.insert(connection, self._study_id, frozen):
+                    return
+                transaction.rollback()
+            # The next number is another one: by an earlier try whose answer was lost?
+            with connection.begin():
+                stored = self._tables.attribute(
+                    connection, self._study_id, frozen.number, ATTRIBUTE
+                )
+        except sqlalchemy.exc.DBAPIError:
+            self._drop_connection()  # with its lock: the next try takes both anew
+            raise
+        if stored != frozen.user_attrs[ATTRIBUTE]:
+            raise AttnasError(
+                f"{shown(self.place)}: the trials of the study '{self.study}' are no longer those "
+                f"that this search knows: trial {frozen.number} cannot be the next. Another "
+                "search works on it; run the command again when that has ended."
+            )
+
+    def _open_connection(self) -> sqlalchemy.Connection:
+        """The connection for writing; one that broke was dropped and is made anew."""
+        if self._connection is None:
+            connection = self._storage.engine.connect()
+            try:
+                if self._locked:
+                    hold(connection, self.study, self.place)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if connection.dialect.name == "postgresql":
+                connection.invalidate()  # closed, not kept in the pool: that frees the lock
+            connection.close()
 
     def close(self) -> None:
+        """Closes the database."""
+        self._drop_connection()
         self._storage.remove_session()
         self._storage.engine.dispose()
 
@@ -153,6 +236,8 @@ def encode(trial: Trial) -> dict[str, Any]:
         "correct": base64.b64encode(trial.correct).decode("ascii"),
         "validation_images": int(trial.validation_images),
         "uncounted": list(trial.uncounted),
+        "of": None if trial.of is None else int(trial.of),
+        "half_size": bool(trial.half_size),
     }
 
 
@@ -176,14 +261,9 @@ def decode(number: int, record: Mapping[str, Any], backbone: Backbone) -> Trial:
         correct=base64.b64decode(record["correct"]),
         validation_images=record["validation_images"],
         uncounted=tuple(record["uncounted"]),
+        of=record.get("of"),  # earlier trials have neither
+        half_size=record.get("half_size", False),
     )
-
-
-def shown(place: Path | str) -> str:
-    """The database for messages: a file by its path, a URL without the password."""
-    if isinstance(place, Path):
-        return str(place)
-    return sqlalchemy.make_url(place).render_as_string(hide_password=True)
 
 
 def _number(value: float) -> float | int | str:
@@ -219,107 +299,12 @@ def _frozen(
         # Optuna's own key for what `constraints_func` gives; at most 0 is feasible
         system_attrs={"constraints": [min(excess, 1e300) for excess in excesses]},
     )
+    frozen.number = trial.number
     if trial.started:
         started = datetime.fromisoformat(trial.started)
         frozen.datetime_start = started.astimezone().replace(tzinfo=None)  # Optuna's are local
     return frozen
 
 
-def _connect(place: Path | str, *, create: bool) -> optuna.storages.RDBStorage:
-    """Optuna's storage on a database, which must have its tables unless `create`."""
-    if isinstance(place, Path):
-        return optuna.storages.RDBStorage(
-            "sqlite:///",  # only the kind: the file is opened by `creator`, whatever its name
-            engine_kwargs={
-                "creator": partial(_open_sqlite, place, create=create),
-                "poolclass": sqlalchemy.pool.QueuePool,
-            },
-            skip_table_creation=not create,
-        )
-    try:
-        return optuna.storages.RDBStorage(place, skip_table_creation=not create)
-    except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError):
-        raise InputError(
-            "cannot read the database URL. Write 'postgresql://user:password@host/name'.",
-            key="storage",
-        ) from None
-
-
-def _open_sqlite(file: Path, *, create: bool) -> sqlite3.Connection:
-    """Opens the file in WAL mode, where readers do not block; for reading alone if it must."""
-    path = quote(str(file.resolve()))
-    if create or os.access(file.parent, os.W_OK):
-        uri = f"file:{path}?mode={'rwc' if create else 'rw'}"
-    else:
-        # SQLite must write beside a file in WAL mode unless told that nobody changes it; with
-        # a log left by a killed search that would hide the last trials.
-        immutable = "" if file.with_name(f"{file.name}-wal").exists() else "&immutable=1"
-        uri = f"file:{path}?mode=ro{immutable}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
-    if "mode=ro" not in uri:
-        # A commit in WAL mode survives the death of the process; NORMAL leaves out the fsync
-        # that would make it survive a power cut too, and never corrupts.
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-    return connection
-
-
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Without Optuna's notes on what is experimental and on the study made."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)
-
-
-@contextmanager
-def _explained(place: Path | str) -> Iterator[None]:
-    """Turns what the database says into one sentence with a remedy."""
-    try:
-        yield
-    except AttnasError:
-        raise
-    except ImportError as error:
-        said = str(error.__cause__ or error).rstrip(".")
-        raise InputError(
-            f"the driver of this database is not installed: {said}.", key="storage"
-        ) from error
-    except (
-        sqlalchemy.exc.SQLAlchemyError,
-        optuna.exceptions.OptunaError,
-        sqlite3.Error,
-        OSError,
-        RuntimeError,  # Optuna's for a database of another version
-    ) as error:
-        raise AttnasError(f"{shown(place)}: {_sentence(error)}") from error
-
-
-_SENTENCES = {
-    "locked": "the database is locked by another program. Close that and run the command again; "
-    "all finished trials are kept.",
-    "full": "no space is left on the disk. Free some and run the command again; "
-    "all finished trials are kept.",
-    "disk i/o error": "the disk gave an error. Check that it is well and has space left, and run "
-    "the command again; all finished trials are kept.",
-    "readonly": "cannot be written: file or folder are read-only. "
-    "Make them writable and run the command again; all finished trials are kept.",
-    "unable to open": "cannot be opened. Check that the folder is there and can be written.",
-    "malformed": "the database is damaged. Restore a copy of it, or start a run of another name.",
-    "not a database": "is no database, or a damaged one. "
-    "Restore a copy of it, or start a run of another name.",
-    "no such table": "the database has lost its tables. "
-    "Restore a copy of it, or start a run of another name.",
-}
-
-
-def _sentence(error: BaseException) -> str:
-    innermost = error
-    while (cause := getattr(innermost, "orig", None) or innermost.__cause__) is not None:
-        innermost = cause
-    said = " ".join(str(innermost).split())
-    return next((s for clue, s in _SENTENCES.items() if clue in said.lower()), f"{said}.")
+def _ignore(text: str) -> None:
+    """Nobody listens."""

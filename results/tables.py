@@ -12,7 +12,9 @@ from rich.text import Text
 
 from .compare import Comparison
 from .confirmation import Confirmation
+from .doubt import doubt_of
 from .rows import heading, nothing_feasible, pareto_rows, points, show_rows, shown
+from .rungs import rungs_text
 from .trial import Trial
 
 if TYPE_CHECKING:
@@ -51,6 +53,9 @@ def pareto_table(run: "Run") -> RenderableType:
     bounds = ", ".join(f"{name} {bound}" for name, bound in run.facts["constraints"].items())
     notes = [f"Constraints: {bounds}."] if bounds else []
     notes += [NOISE_NOTE] if "accuracy" in metrics else []
+    notes += filter(None, [rungs_text(run.trials)])
+    metrics = _with_epochs(rows, metrics)
+    notes += [str(found) for found in (doubt_of(run),) if found is not None]
     forms = (
         _column_a_stage(rows, metrics + more, stages),
         _line_a_stage(rows, metrics, stages),
@@ -66,7 +71,7 @@ def show_table(run: "Run", trial: Trial) -> RenderableType:
     if rows["state"] == "complete" and rows["violations"]:
         state = "complete, but breaks a constraint"
     head = Text(f"Trial {trial.number} of {run.name}", style="bold")
-    head.append(f"  {state}, {rows['epochs']} epochs, {rows['seconds'] or 0:.0f} s", style="")
+    head.append(f"  {state}, {_epochs(trial)}, {rows['seconds'] or 0:.0f} s", style="")
     for line in filter(None, (rows["reason"], _uncounted(rows["uncounted"]))):
         head.append(f"\n{line}", style="yellow")
     notes = [NOISE_NOTE] if any(row["standard_error"] for row in rows["metrics"]) else []
@@ -159,6 +164,17 @@ def listing_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     for row in rows:
         table.add_row(*(Text(_listed(row[name])) for name in names))
     return table
+
+
+def _with_epochs(rows: Sequence[Mapping[str, Any]], metrics: list[str]) -> list[str]:
+    """The columns of figures: how long was trained is one where that differs."""
+    return ["epochs", *metrics] if len({row["epochs"] for row in rows}) > 1 else metrics
+
+
+def _epochs(trial: Trial) -> str:
+    """How long a trial was trained, and what it was scored on if not on whole images."""
+    of = f" of {trial.of}" if trial.of is not None else ""
+    return f"{trial.epochs}{of} epochs" + (", scored at half size" if trial.half_size else "")
 
 
 def _column_a_stage(

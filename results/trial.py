@@ -21,7 +21,9 @@ class Trial:
     (0.1: 10 % too much). A complete trial may have some too (a bound on accuracy).
     `intervals` are 95 % confidence intervals by metric. `correct` has one bit per validation
     image, most significant first (numpy.packbits), `validation_images` says how many.
-    `uncounted` names the operators that the flop count skipped.
+    `uncounted` names the operators that the flop count skipped. `of` is the number of epochs
+    that the training's schedule was laid out for where it stopped before (None: `epochs`);
+    `half_size`: scored on images of half the side, the only ones that it had seen by then.
     """
 
     number: int
@@ -38,6 +40,8 @@ class Trial:
     correct: bytes = b""
     validation_images: int = 0
     uncounted: tuple[str, ...] = ()
+    of: int | None = None
+    half_size: bool = False
 
     @property
     def feasible(self) -> bool:

@@ -1,11 +1,11 @@
 """From an architecture to the network."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .architecture import Architecture
 from .blocks import block
@@ -16,12 +16,21 @@ from .options import checked
 from .tracing import Site
 
 
-def build(architecture: Architecture, *, seed: int | None = None) -> nn.Module:
+def build(
+    architecture: Architecture,
+    *,
+    seed: int | None = None,
+    weights: Mapping[str, Tensor] | None = None,
+) -> nn.Module:
     """The network of an architecture on the CPU: its plain backbone with the blocks inserted.
 
     With a seed the backbone's initial weights are the same whatever is inserted (common
     random numbers), a block's depend on the seed and on its place alone, and torch's
     generator is left as it was. Without, all are drawn from torch's generator.
+
+    Args:
+        weights: the state of a plain backbone, loaded before the blocks are inserted; with
+            an identity start the network computes at first what that backbone does.
 
     Raises:
         InputError: no unit of a stage has the placement chosen for it, or the block or its
@@ -32,11 +41,13 @@ def build(architecture: Architecture, *, seed: int | None = None) -> nn.Module:
         for stage, choice in architecture.by_stage.items()
         for site, chosen in _sites(architecture, stage, checked(choice))
     ]
-    with _seeded(seed, ""):
+    with seeded(seed, ""):
         network = architecture.backbone.network()
+    if weights is not None:
+        network.load_state_dict(weights)
     inserted = []
     for site, choice in wanted:
-        with _seeded(seed, site.path):
+        with seeded(seed, site.path):
             made = block(choice.block).make(
                 site.channels, choice.ratio, identity_start=architecture.identity_start
             )
@@ -67,7 +78,7 @@ def _sites(architecture: Architecture, stage: str, choice: Choice) -> Iterator[t
 
 
 @contextmanager
-def _seeded(seed: int | None, path: str) -> Iterator[None]:
+def seeded(seed: int | None, path: str) -> Iterator[None]:
     """Torch's CPU generator, seeded by (seed, path) within and put back behind."""
     if seed is None:
         yield

@@ -13,6 +13,7 @@ from attnas.search_space import Architecture, SearchSpace
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 Distributions = dict[str, Any]
+HOPELESS = 1e9  # the violation of a failed trial: worse than any real one
 
 
 def distributions(space: SearchSpace) -> Distributions:
@@ -27,8 +28,8 @@ def distributions(space: SearchSpace) -> Distributions:
 
 def parameters(space: SearchSpace, architecture: Architecture) -> dict[str, int]:
     """The architecture as the parameters of `distributions`."""
-    chosen = architecture.by_stage
-    return {s: space.options(s).index(chosen[s]) for s in distributions(space)}
+    stages = zip(space.stage_names, space.allowed, architecture.choices, strict=True)
+    return {s: options.index(chosen) for s, options, chosen in stages if len(options) > 1}
 
 
 def architecture(space: SearchSpace, values: dict[str, Any]) -> Architecture:
@@ -38,9 +39,9 @@ def architecture(space: SearchSpace, values: dict[str, Any]) -> Architecture:
     return Architecture(space.backbone, tuple(choices), space.identity_start)
 
 
-def new_study(objectives: int) -> optuna.Study:
+def new_study(objectives: int, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
     """An empty study in memory; all values are minimised."""
-    return optuna.create_study(directions=["minimize"] * objectives)
+    return optuna.create_study(directions=["minimize"] * objectives, sampler=sampler)
 
 
 def add_finished(
@@ -76,8 +77,8 @@ def ask(
     they pass over. Where all stages are frozen it is the one architecture of the space.
     """
     known = distributions(space)
-    pending = [_add_running(study, known, parameters(space, a)) for a in running]
-    asked = _add_running(study, {}, {})
+    pending = [add_running(study, space, a) for a in running]
+    asked = _add_open(study, {}, {})
     if jointly:
         values = sampler.sample_relative(study, asked, known)
     else:
@@ -90,7 +91,14 @@ def ask(
     return architecture(space, values)
 
 
-def _add_running(
+def add_running(
+    study: optuna.Study, space: SearchSpace, architecture: Architecture
+) -> optuna.trial.FrozenTrial:
+    """Adds an architecture that is in flight, to be told or marked failed later."""
+    return _add_open(study, distributions(space), parameters(space, architecture))
+
+
+def _add_open(
     study: optuna.Study, known: Distributions, values: dict[str, int]
 ) -> optuna.trial.FrozenTrial:
     study.add_trial(

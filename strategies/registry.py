@@ -3,7 +3,8 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, TypeVar
 
 from attnas.results import Objective
@@ -14,6 +15,7 @@ from .protocol import Strategy
 Class = TypeVar("Class", bound=type)
 
 _STRATEGIES: dict[str, type] = {}
+_FAMILIES: dict[str, "Family"] = {}
 _GIVEN = ("space", "objectives", "epochs", "seed")
 
 
@@ -36,6 +38,26 @@ def register_strategy(name: str) -> Callable[[Class], Class]:
         return strategy
 
     return register
+
+
+@dataclass(frozen=True)
+class Family:
+    """Strategies of another library, each by its name there: `family:name`.
+
+    `make` gets the name, what every strategy is given, and `settings`, the user's; in the
+    keys of its InputErrors `name` is the name, anything else a setting. `listing` has a line
+    on each by name, and imports nothing big. `adopt` is asked about a user's own class that
+    is no strategy: it returns what makes one of it, as `make` without the name, or None.
+    """
+
+    make: Callable[..., Any]
+    listing: Callable[[], Mapping[str, str]]
+    adopt: Callable[[type], Callable[..., Any] | None] = lambda _: None
+
+
+def register_family(prefix: str, family: Family) -> None:
+    """Makes the strategies of a library selectable as `prefix:name`."""
+    _FAMILIES[prefix] = family
 
 
 def setting(default: int | float, meaning: str, *, low: float, high: float = math.inf) -> Any:
@@ -77,6 +99,20 @@ def strategies() -> Mapping[str, str]:
     }
 
 
+def preparing_strategies() -> tuple[str, ...]:
+    """The names of those that train something of their own first, which a table cannot replay."""
+    return tuple(name for name in sorted(_STRATEGIES) if hasattr(_STRATEGIES[name], "prepare"))
+
+
+def borrowed_strategies() -> Mapping[str, str]:
+    """The strategies of other libraries as `family:name`, with a line on each."""
+    return {
+        f"{prefix}:{name}": what
+        for prefix, family in sorted(_FAMILIES.items())
+        for name, what in sorted(family.listing().items())
+    }
+
+
 def make_strategy(
     name: str,
     *,
@@ -86,54 +122,76 @@ def make_strategy(
     seed: int,
     **settings: Any,
 ) -> Strategy:
-    """The strategy of that name, or the class `package.module:Class`.
+    """The strategy of that name, of a family (`nni:TPE`), or the class `package.module:Class`.
 
     Raises:
         InputError: the name or a setting is unknown (the message names the nearest), a value
             is wrong, or the class cannot be imported; the key starts with `strategy`.
+        AttnasError: the library of the family is not installed.
     """
-    strategy = _imported(name) if ":" in name else _registered(name)
-    known = [p for p in inspect.signature(strategy).parameters if p not in _GIVEN]
-    for key in settings:
-        if key not in known:
-            raise _unknown_setting(name, key, known)
+    given: dict[str, Any] = {
+        "space": space,
+        "objectives": tuple(objectives),
+        "epochs": epochs,
+        "seed": seed,
+    }
     try:
-        return strategy(
-            space=space, objectives=tuple(objectives), epochs=epochs, seed=seed, **settings
-        )
+        make = _borrowed(name)
+        if make is not None:
+            return make(**given, settings=settings)
+        strategy = _imported(name) if ":" in name else _registered(name)
+        known = [p for p in inspect.signature(strategy).parameters if p not in _GIVEN]
+        for key in settings:
+            if key not in known:
+                raise unknown_setting(name, key, known)
+        return strategy(**given, **settings)
     except InputError as error:
         raise error.inside(key="strategy") from error
+
+
+def _borrowed(name: str) -> Callable[..., Any] | None:
+    """What makes the strategy, if it is of another library."""
+    prefix, _, inner = name.partition(":")
+    if prefix in _FAMILIES and inner:
+        return partial(_FAMILIES[prefix].make, inner)
+    if not inner:
+        return None
+    found = import_own(name, key="name", kind="Class")
+    if not isinstance(found, type):
+        return None
+    made = (family.adopt(found) for family in _FAMILIES.values())
+    return next((make for make in made if make is not None), None)
 
 
 def _registered(name: str) -> type:
     if name not in _STRATEGIES:
         error = unknown("strategy", name, _STRATEGIES, listing="attnas strategies")
-        raise error.inside(key="strategy.name")
+        raise error.inside(key="name")
     return _STRATEGIES[name]
 
 
 def _imported(name: str) -> type:
-    found = import_own(name, key="strategy.name", kind="Class")
+    found = import_own(name, key="name", kind="Class")
     if not isinstance(found, type) or not callable(getattr(found, "propose", None)):
         raise InputError(
             f"'{name}' is no strategy: it must be a class with a method `propose(history)`.",
-            key="strategy.name",
+            key="name",
         )
     lacking = [given for given in _GIVEN if given not in inspect.signature(found).parameters]
     if lacking:
         raise InputError(
             f"'{name}' does not take {', '.join(lacking)}. A strategy takes {', '.join(_GIVEN)} "
             "and its own settings.",
-            key="strategy.name",
+            key="name",
         )
     return found
 
 
-def _unknown_setting(strategy: str, key: str, known: Sequence[str]) -> InputError:
-    place = f"strategy.{key}"
+def unknown_setting(strategy: str, key: str, known: Sequence[str]) -> InputError:
+    """The error for a setting that the strategy does not have, naming the nearest."""
     if not known:
-        return InputError(f"unknown setting '{key}': '{strategy}' has none.", key=place)
-    return unknown("setting", key, known).inside(key=place)
+        return InputError(f"unknown setting '{key}': '{strategy}' has none.", key=key)
+    return unknown("setting", key, known).inside(key=key)
 
 
 def _bounds(metadata: Mapping[str, Any]) -> tuple[float, float]:

@@ -12,14 +12,13 @@ from attnas.results import Objective, Trial
 from attnas.search_space import Architecture, SearchSpace
 
 from .fresh import fresh
-from .optuna_study import add_finished, ask, new_study
+from .optuna_study import HOPELESS, add_finished, ask, new_study
 from .protocol import History, Proposal, generator
 from .ranking import losses, ranking
 from .registry import check_settings, register_strategy, setting
 
 MUTANTS = 20  # neighbours of what TPE proposes that are looked at if it was tried
 CACHED = 4  # studies kept
-HOPELESS = 1e9  # the violation of a failed trial: worse than any real one
 
 
 @register_strategy("tpe")

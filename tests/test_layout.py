@@ -28,6 +28,8 @@ def test_every_package_on_disk_is_in_the_wheel():
     for room in ROOMS:
         for init in (ROOT / room).rglob("__init__.py"):
             on_disk.add(".".join(("attnas", *init.parent.relative_to(ROOT).parts)))
+    for init in (ROOT / "attnas").rglob("__init__.py"):
+        on_disk.add(".".join(init.parent.relative_to(ROOT).parts))
     assert set(settings["packages"]) == on_disk
     assert settings["package-dir"] == {"attnas": "attnas"} | {f"attnas.{r}": r for r in ROOMS}
 

@@ -19,6 +19,8 @@ class Cbam(nn.Module):
     Source: Woo et al. 2018, arXiv:1807.06521, eq. 2 and 3.
     """
 
+    sliceable = True
+
     def __init__(self, channels: int, ratio: int, *, identity_start: bool = False) -> None:
         super().__init__()
         hidden = hidden_width(channels, ratio)

@@ -20,6 +20,8 @@ class CoordinateAttention(nn.Module):
     but not its biases: batch norm takes up the first; the gates do without theirs.
     """
 
+    sliceable = True
+
     def __init__(self, channels: int, ratio: int, *, identity_start: bool = False) -> None:
         super().__init__()
         hidden = hidden_width(channels, ratio)

@@ -19,6 +19,8 @@ class GlobalContext(nn.Module):
     as in the authors' code.
     """
 
+    sliceable = True
+
     def __init__(self, channels: int, ratio: int, *, identity_start: bool = False) -> None:
         super().__init__()
         hidden = hidden_width(channels, ratio)

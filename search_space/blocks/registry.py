@@ -26,6 +26,10 @@ class Block:
     `params(channels, height, width, ratio) -> int` and, where they differ from the defaults
     here, `widths(channels, ratio)` and `legal(channels, height, width, ratio)`; an identity
     start that needs parameters of its own declares their number as `start_parameters`.
+    With `sliceable = True` the class says that the first h of a wider module's hidden units are
+    a module of width h (W1[:h], b1[:h], W2[:, :h]), which is how a supernet shares them over
+    ratios; not for parameters that hold several parts one behind the other, such as a joint
+    projection to queries, keys and values, nor for groups, whose shapes change otherwise.
     """
 
     name: str

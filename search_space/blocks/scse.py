@@ -50,6 +50,8 @@ class ConcurrentSqueezeExcite(nn.Module):
     takes the elementwise maximum; the sum is the paper's.
     """
 
+    sliceable = True
+
     def __init__(self, channels: int, ratio: int, *, identity_start: bool = False) -> None:
         super().__init__()
         self.channel = SqueezeExcite(channels, ratio)

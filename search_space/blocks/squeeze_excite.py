@@ -18,6 +18,8 @@ class SqueezeExcite(nn.Module):
     scSE: Roy et al. 2018, arXiv:1803.02579 (ratio 2).
     """
 
+    sliceable = True
+
     def __init__(self, channels: int, ratio: int, *, identity_start: bool = False) -> None:
         super().__init__()
         hidden = hidden_width(channels, ratio)

@@ -415,7 +415,7 @@ def test_a_damaged_file_of_a_run_is_named(run, said, file, content, message):
 
 
 def test_a_store_that_another_program_locks_is_waited_for_then_told(run, said, monkeypatch):
-    monkeypatch.setattr("attnas.results.storage.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("attnas.results.database.BUSY_SECONDS", 0.0)
     before = trials(run)
     with closing(sqlite3.connect(run / "trials.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

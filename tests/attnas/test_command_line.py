@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import signal
 import subprocess
@@ -13,8 +14,8 @@ from attnas.entry import run_command
 from attnas.results import Run
 
 COMMANDS = {
-    "init", "search", "pareto", "show", "report", "export", "train", "confirm", "compare",
-    "blocks", "strategies", "devices", "schema",
+    "init", "search", "pareto", "dashboard", "show", "report", "export", "export_space", "train",
+    "confirm", "compare", "blocks", "strategies", "devices", "profile", "schema",
 }  # fmt: skip
 
 
@@ -57,7 +58,7 @@ def test_the_commands_are_these(capsys):
     assert {command.callback.__name__ for command in app.registered_commands} == COMMANDS
     assert run_command(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in COMMANDS)
+    assert all(name.replace("_", "-") in shown for name in COMMANDS)
 
 
 def test_search_prints_the_front_on_stdout_and_progress_on_stderr(config, capsys):
@@ -222,3 +223,13 @@ def test_ctrl_c_leaves_a_run_that_the_same_command_goes_on_with(digits, here):
     kept = [str(trial.architecture) for trial in Run.open(run).trials]
     assert run_command(["search", str(digits), "--set", f"budget.trials={len(kept) + 1}"]) == 0
     assert [str(t.architecture) for t in Run.open(run).trials][: len(kept)] == kept
+
+
+def test_the_search_space_is_written_in_nnis_format(config, here, capsys):
+    assert run_command(["export-space", str(config), "--nni", "space.json"]) == 0
+    written = json.loads((here / "space.json").read_text())
+    assert list(written) == ["layer1", "layer2", "layer3"]
+    assert written["layer1"]["_type"] == "choice"
+    assert written["layer1"]["_value"][:2] == ["none", "eca@residual"]
+    size = math.prod(len(stage["_value"]) for stage in written.values())
+    assert capsys.readouterr().err == f"Wrote {size:,} architectures to space.json.\n"

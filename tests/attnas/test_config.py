@@ -32,7 +32,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_one():
         "cpu.yaml: search_space.stages.layer1.block: unknown key 'block'. Did you mean 'blocks'?"
     )
     assert error_of({"budget": {"zzz": 3}}) == (
-        "cpu.yaml: budget.zzz: unknown key 'zzz'. Known: hours, trials."
+        "cpu.yaml: budget.zzz: unknown key 'zzz'. Known: epochs, hours, trials."
     )
 
 
@@ -44,9 +44,24 @@ def test_every_problem_is_told_at_once_with_its_key():
     ]
 
 
+def test_a_budget_of_epochs_stands_for_that_of_trials_unless_both_are_given():
+    assert parse_config({"budget": {"epochs": 90}}).budget.trials is None
+    assert parse_config({"budget": {"epochs": 90, "trials": 9}}).budget.trials == 9
+    assert parse_config({}).budget.trials == 40
+
+
+def test_the_epochs_of_training_are_those_of_halving_where_they_are_not_given():
+    strategy = {"name": "halving", "max_epochs": 18}
+    config = parse_config({"strategy": strategy, "training": {"batch_size": 32}})
+    assert (config.training.epochs, config.training.batch_size) == (18, 32)
+    given = parse_config({"strategy": strategy, "training": {"epochs": 9}})
+    assert given.training.epochs == 9  # refused when the strategy is made
+    assert parse_config({"strategy": {"name": "halving"}}).training.epochs == 6
+
+
 def test_a_search_must_end():
     assert error_of({"budget": {"trials": None}}) == (
-        "cpu.yaml: budget: give 'trials', 'hours' or both: a search must end."
+        "cpu.yaml: budget: give 'trials', 'epochs' or 'hours': a search must end."
     )
 
 

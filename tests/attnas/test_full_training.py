@@ -133,3 +133,45 @@ def test_other_data_are_refused(exported, images):
 def test_moved_data_are_found_where_they_are_said_to_be(exported, images):
     moved = images.rename(images.with_name("moved.npz"))
     assert 0 <= full(exported, data_path=str(moved)).accuracy <= 1
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(exported, monkeypatch):
+    whole = full(exported, epochs=4)
+    weights = exported.with_suffix(".safetensors")
+    expected = load_file(weights)
+    weights.unlink()
+    monkeypatch.setattr("attnas.evaluator.training.CHECKPOINT_SECONDS", 0.0)
+
+    def stop(text):
+        if text.startswith("epoch 3"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        full(exported, epochs=4, say=stop)
+    assert not weights.exists()
+    said = []
+    outcome = full(exported, epochs=4, say=said.append)
+    assert said[0].endswith("4 epochs. Going on from its checkpoint.")
+    assert said[1].startswith("epoch 3 of 4") or said[1].startswith("epoch 4 of 4")
+    assert outcome.correct == whole.correct
+    found = load_file(weights)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert sorted(path.suffix for path in exported.parent.iterdir()) == [
+        ".json", ".npz", ".safetensors",
+    ]  # fmt: skip
+
+
+def test_a_checkpoint_of_another_training_is_not_gone_on_from(exported, monkeypatch):
+    monkeypatch.setattr("attnas.evaluator.training.CHECKPOINT_SECONDS", 0.0)
+
+    def stop(text):
+        if text.startswith("epoch 2"):
+            raise KeyboardInterrupt
+
+    for changes in ({"seed": 1}, {"epochs": 3}):
+        with pytest.raises(KeyboardInterrupt):
+            full(exported, say=stop, **{"epochs": 2, **changes})
+    said = []
+    full(exported, epochs=2, say=said.append)
+    assert said[1].startswith("epoch 1 of 2")

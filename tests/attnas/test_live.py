@@ -71,7 +71,7 @@ def trial(number, state="complete", **fields):
 def test_a_trial_is_one_line_where_there_is_no_terminal(view, finished, line):
     with view.shown():
         view.evaluating(finished.number, Proposal(ARCHITECTURE, 2))
-        view.epoch(1, 2)
+        view.epoch(finished.number, 1, 2)
         view.trial(finished)
     assert shown(view) == f"{line}\n"
 
@@ -105,7 +105,7 @@ def test_on_a_terminal_the_state_of_the_search_is_drawn(settings, tmp_path):
     with view.shown():
         view.begin(run, config)
         view.evaluating(9, Proposal(ARCHITECTURE, 2))
-        view.epoch(1, 2)
+        view.epoch(9, 1, 2)
         status = Console(file=io.StringIO(), width=200)
         status.print(view.live.get_renderable())
     assert view.live is None
@@ -126,11 +126,13 @@ def test_on_a_terminal_the_state_of_the_search_is_drawn(settings, tmp_path):
 @pytest.mark.parametrize(
     "event",
     [
-        lambda view: view.epoch(1, 2),
+        lambda view: view.epoch(1, 1, 2),
         lambda view: view.evaluating(1, Proposal(ARCHITECTURE, 2)),
         lambda view: view.sampling(1, 20),
+        lambda view: view.preparing("training", 1, 20),
+        lambda view: view.waiting(),
     ],
-    ids=["epoch", "evaluating", "sampling"],
+    ids=["epoch", "evaluating", "sampling", "preparing", "waiting"],
 )
 def test_ctrl_c_that_was_swallowed_stops_the_search_at_the_next_event(view, event):
     with view.shown():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from attnas.evaluator import load_data
-from attnas.evaluator.training import channel_statistics
+from attnas.evaluator.batches import channel_statistics
 from benchmarks import training
 
 

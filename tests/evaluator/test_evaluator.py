@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from attnas.evaluator import (
+    AdditiveCost,
     Constraint,
     Data,
+    LatencyTable,
     Pool,
     Recipe,
     Screening,
@@ -19,6 +21,7 @@ from attnas.evaluator import (
     missing_metrics,
 )
 from attnas.evaluator.evaluator import excesses
+from attnas.evaluator.latency_table import TableError
 from attnas.results import Objective
 from attnas.search_space import Architecture, AttnasError, Backbone, SearchSpace
 from attnas.search_space.build import build
@@ -133,6 +136,49 @@ def test_a_screening_is_kept_and_the_plain_backbones_too(measured):
     assert one.screen(WITH_SE) is first
     assert one.screen(PLAIN).metrics == measured.metrics
     assert one.device.prepared == prepared
+
+
+def predicting(ms, margin):
+    """A latency table that predicts the same for every network but the plain one."""
+    cost = AdditiveCost("latency_ms", ms, ((0.0, 0.0, 0.0),) * 3)
+    return LatencyTable(SPACE, cost, TableError(0.02, 0.9, 0.9, margin), plain_ms=1.0)
+
+
+def test_what_the_table_is_sure_breaks_the_bound_is_rejected_unmeasured(measured):
+    plain_ms = measured.metrics["latency_ms"]
+    one = evaluator(("latency_ms", "<= 1.5x"), plain=measured)
+    one.screen_by(predicting(1.66 * plain_ms, margin=0.1))
+    screening = one.screen(WITH_SE)
+    assert screening.predicted
+    assert screening.metrics["latency_ms"] == 1.66 * plain_ms
+    assert screening.intervals["latency_ms"] == pytest.approx(
+        (1.66 / 1.1 * plain_ms, 1.66 * 1.1 * plain_ms)
+    )
+    assert screening.violations == {"latency_ms <= 1.5x": pytest.approx(0.16 / 1.5)}
+    assert one.device.prepared == []
+    assert not one.screen(PLAIN).predicted
+
+
+def test_what_the_table_is_not_sure_of_is_measured(measured):
+    one = evaluator(("latency_ms", "<= 1.5x"), plain=measured)
+    one.screen_by(predicting(1.64 * measured.metrics["latency_ms"], margin=0.1))
+    screening = one.screen(WITH_SE)
+    assert not screening.predicted
+    count = parameters(build(WITH_SE, seed=0))
+    assert screening.metrics["latency_ms"] == pytest.approx(count * MS_A_PARAMETER)
+    assert screening.violations == {}
+
+
+def test_latencies_side_by_side_are_relative_to_the_runs_plain_backbone(measured):
+    twice = Screening({**measured.metrics, "latency_ms": 2 * measured.metrics["latency_ms"]})
+    one = evaluator(plain=twice)
+    other = Architecture.from_texts(BACKBONE, ["none", "se:r4@residual", "none"])
+    found = one.latencies([WITH_SE, other], max_seconds=1)
+    for latency, architecture in zip(found, (WITH_SE, other), strict=True):
+        count = parameters(build(architecture, seed=0))
+        assert latency.ms == pytest.approx(2 * count * MS_A_PARAMETER)
+    plain = one.plain_latency(max_seconds=1)
+    assert plain.ms == pytest.approx(measured.metrics["latency_ms"])
 
 
 def test_the_plain_backbone_can_break_a_constraint_too(measured):

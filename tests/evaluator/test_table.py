@@ -162,7 +162,7 @@ def test_missing_columns_are_told_with_those_that_a_table_has(write, dropped, la
 def test_a_table_without_any_metric_is_refused(write):
     assert message(write(pd.DataFrame(ROWS).drop(columns=["accuracy", "params"]))) == (
         "has no column of a metric. Metrics: accuracy, validation_loss, latency_ms, params, "
-        "flops, activations, peak_memory_mb."
+        "flops, activations, peak_memory_mb, synflow, naswot, grad_norm."
     )
 
 

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from attnas.evaluator.batches import channel_statistics
 from attnas.evaluator.data import Data, Pool, load_data
 from attnas.evaluator.recipe import Recipe, one_cycle
 from attnas.evaluator.training import (
     Outcome,
     TrainingFailed,
-    channel_statistics,
     evaluate,
     train,
 )

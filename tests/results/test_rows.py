@@ -131,7 +131,7 @@ def test_figures_are_shown_in_their_units_with_four_digits(metric, value, text):
 def test_names_have_their_units():
     assert [heading(name) for name in METRICS] == [
         *("accuracy", "validation loss (nats)", "latency (ms)", "params", "flops", "activations"),
-        "peak memory (MB)",
+        *("peak memory (MB)", "synflow", "naswot", "grad norm"),
     ]
     assert named("latency_ms", 2.0) == "latency 2.000 ms"
     assert named("params", 10) == "params 10"

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import string
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -45,6 +46,8 @@ trials = st.builds(
     seed=st.integers(0, 2**63),
     started=st.datetimes(datetime(2000, 1, 1)).map(lambda moment: moment.isoformat() + "+00:00"),
     correct=st.binary(max_size=20),
+    of=st.none() | st.integers(1, 1000),
+    half_size=st.booleans(),
     validation_images=st.integers(0, 10**6),
     uncounted=st.lists(names, max_size=3).map(tuple),
 )
@@ -86,8 +89,9 @@ def test_a_store_gives_back_what_was_appended(template, tmp_path_factory, values
     file = tmp_path_factory.mktemp("store") / "trials.db"
     shutil.copy(template / "trials.db", file)
     with closing(TrialStore(file, "small")) as store:
-        for trial in stored:
-            store.append(trial, values["options"], OBJECTIVES, ["latency_ms <= 1.15x"])
+        for number, trial in enumerate(stored):
+            numbered = replace(trial, number=number)
+            store.append(numbered, values["options"], OBJECTIVES, ["latency_ms <= 1.15x"])
         found = store.load(BACKBONE)
         assert store.count() == len(stored)
     expected = [repr(decode(n, encode(trial), BACKBONE)) for n, trial in enumerate(stored)]
@@ -215,7 +219,7 @@ def test_a_trial_that_lacks_an_entry_is_named(file, append, trial):
 @pytest.fixture
 def impatient(monkeypatch):
     """Does not wait for locks, nor between Optuna's tries."""
-    monkeypatch.setattr("attnas.results.storage.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("attnas.results.database.BUSY_SECONDS", 0.0)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
 
 

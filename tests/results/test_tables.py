@@ -92,6 +92,21 @@ def test_a_failed_trial_shows_its_reason_as_it_is(run, trial):
     ]
 
 
+def test_trainings_of_other_lengths_are_told_apart(run, trial):
+    best = {"accuracy": 0.9, "latency_ms": 3.0, "params": 1}
+    fast = {"accuracy": 0.4, "latency_ms": 1.0, "params": 1}
+    run.append(trial(0, metrics=fast, epochs=2, of=18, half_size=True))
+    run.append(trial(1, metrics=best, epochs=18))
+    head, _, longer, shorter = lines(pareto_table(run), 160)[:4]
+    assert head.split()[:2] == ["trial", "epochs"]
+    place = head.index("epochs") + len("epochs")  # numbers end where their heading does
+    assert longer[:place].split()[-1] == "18"
+    assert shorter[:place].split()[-1] == "2"
+    shown = printed(show_table(run, run.trials[0]), 120)
+    assert "feasible, 2 of 18 epochs, scored at half size, " in shown
+    assert "18 epochs, " in printed(show_table(run, run.trials[1]), 120)
+
+
 def test_operators_that_flops_lack_are_named(run, trial):
     run.append(trial(0, uncounted=("aten::mul",)))
     assert "Not in the flops: aten::mul." in lines(show_table(run, run.trials[0]))

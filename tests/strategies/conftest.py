@@ -1,4 +1,4 @@
-"""Gives the tests of this folder the module `simulation`."""
+"""Gives the tests of this folder the modules `simulation` and `sharing`."""
 
 import importlib.util
 from pathlib import Path
@@ -8,8 +8,17 @@ import pytest
 
 @pytest.fixture(scope="session")
 def simulation():
-    path = Path(__file__).with_name("simulation.py")
-    spec = importlib.util.spec_from_file_location("strategy_simulation", path)
+    return _beside("simulation")
+
+
+@pytest.fixture(scope="session")
+def sharing():
+    return _beside("sharing")
+
+
+def _beside(name):
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"strategy_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

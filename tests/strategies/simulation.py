@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from attnas.results import Objective, Trial
 from attnas.search_space import NONE, Architecture, Backbone, Choice, SearchSpace, Stage
-from attnas.strategies import History, make_strategy, strategies
+from attnas.strategies import History, make_strategy
 
 OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
 BLOCKS = ("se", "cbam", "scse", "gc", "coord", "cse")
@@ -19,6 +19,10 @@ SETTINGS = {
     "gp": {"initial": 5},
     "evolution": {"population": 8, "tournament": 3},
     "nsga2": {"population": 8},
+    "nni:Evolution": {"population_size": 8},
+    "nni:TPE": {"tpe_args": {"n_startup_jobs": 5}},
+    "optuna:NSGAIIISampler": {"population_size": 8},
+    "halving": {"around": {"name": "local", "initial": 3}, "min_epochs": 1},
 }
 
 
@@ -73,6 +77,11 @@ def half_feasible(architecture, number, epochs):
     return scored(architecture, number, epochs, bound=1.45 * len(architecture.choices))
 
 
+def begun(items):
+    """What was trained for how long, of trials or proposals; nothing may be in it twice."""
+    return [(item.architecture, item.epochs) for item in items]
+
+
 def simulate(strategy, trials, evaluate=half_feasible, finished=()):
     """The trials of a search with one worker, those given included; ends on None."""
     done = list(finished)
@@ -103,12 +112,12 @@ def simulate_parallel(strategy, trials, workers):
     return proposals
 
 
-def proposals_of_all():
-    """What every strategy proposes in its usual run, as text."""
+def proposals_of(names):
+    """What strategies propose in their usual runs, as text."""
     space = space_of(5, 6, 7)
     return {
         name: [str(t.architecture) for t in simulate(make(name, space), usual_trials(name))]
-        for name in strategies()
+        for name in names
     }
 
 
@@ -117,4 +126,4 @@ def plain(space):
 
 
 if __name__ == "__main__":
-    json.dump(proposals_of_all(), sys.stdout)
+    json.dump(proposals_of(sys.argv[1:]), sys.stdout)

@@ -62,12 +62,12 @@ def test_a_table_is_recorded_goes_on_and_loads(benchmark, tmp_path):
 
     recording = benchmark("record_table")
     out = tmp_path / "table.parquet"
-    arguments = ["--source", "digits", "--train", "64", "--validation", "100", "--epochs", "1"]
-    recording.main([*arguments, "--out", str(out), "--limit", "1"])
+    arguments = ["--source", "digits", "--train", "64", "--validation", "100", "--rungs", "1"]
+    recording.main([*arguments, "--out", str(out), "--architectures", "1"])
     first = out.read_bytes()
-    recording.main([*arguments, "--out", str(out), "--limit", "1"])
+    recording.main([*arguments, "--out", str(out), "--architectures", "1"])
     assert out.read_bytes() == first
-    recording.main([*arguments, "--out", str(out), "--limit", "2"])
+    recording.main([*arguments, "--out", str(out), "--architectures", "2"])
     space = recording.recorded_space(recording.resnet8((1, 8, 8)))
     assert space.size == 340
     table = Table.load(out, space, metrics=("accuracy", "latency_ms", "params"))
@@ -76,6 +76,25 @@ def test_a_table_is_recorded_goes_on_and_loads(benchmark, tmp_path):
     assert plain["params"] == plain_params()
     assert 0 < plain["accuracy"] < 1
     assert json.loads(out.with_suffix(".json").read_text())["settings"]["sizes"]["train"] == 64
+
+
+def test_a_table_of_rungs_has_a_row_for_each_of_one_training(benchmark, tmp_path):
+    from attnas.evaluator import Recipe, Table, load_data, train
+    from attnas.search_space.build import build
+
+    recording = benchmark("record_table")
+    out = tmp_path / "table.parquet"
+    arguments = ["--source", "digits", "--train", "64", "--validation", "100", "--width", "4"]
+    recording.main([*arguments, "--rungs", "1", "2", "--architectures", "1", "--out", str(out)])
+    space = recording.recorded_space(recording.resnet8((1, 8, 8), width=4))
+    table = Table.load(out, space, metrics=("accuracy",))
+    assert table.epochs == (1, 2)
+    early, whole = (table.lookup(space.plain, epochs) for epochs in (1, 2))
+    assert early.seconds < whole.seconds
+    data = load_data("digits", train=64, validation=100)
+    network = build(space.plain, seed=0)
+    in_one_go = train(network, data, Recipe(batch_size=64), seed=0, epochs=2)
+    assert whole.metrics["validation_loss"] == pytest.approx(in_one_go.loss)
 
 
 def plain_params():

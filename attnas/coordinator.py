@@ -1,0 +1,176 @@
+"""What to evaluate next, what is in flight, and when a search is over."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from attnas.results import Run, Trial, epochs_trained
+from attnas.search_space import AttnasError
+from attnas.strategies import History, Proposal, Strategy
+
+from .config import Config
+from .observer import Observer
+from .setup import Problem
+
+REJECTIONS_IN_A_ROW = 300
+FAILURES_AT_START = 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """A proposal that is handed out under a number of its own.
+
+    `reference`: it is the plain backbone, to be trained even if it breaks a constraint.
+    """
+
+    number: int
+    proposal: Proposal
+    reference: bool = False
+
+
+class Coordinator:
+    """One session of a search on an open, locked run; whatever evaluates asks it.
+
+    An engine takes tasks from `next` and gives each back to `finish`, in any order, until
+    there is an `ending`. `earlier` are an older run's trials, which only the strategy hears
+    of (`warm_start`). It is not to be used by several threads at once.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        config: Config,
+        problem: Problem,
+        strategy: Strategy,
+        observer: Observer,
+        earlier: Sequence[Trial] = (),
+    ) -> None:
+        self.run, self.config, self.problem = run, config, problem
+        self.strategy, self.observer = strategy, observer
+        self.ending = ""
+        self.running: dict[int, Task] = {}
+        own = [t for t in run.recorded if t.architecture in problem.space]
+        self._finished = [*earlier, *own]
+        self._trained = sum(trial.state != "infeasible" for trial in run.trials)
+        self._seconds = sum(trial.seconds for trial in run.trials)
+        self._rejections = 0
+        self._waits = False
+
+    def next(self) -> Task | None:
+        """The next task; None while a trial in flight must finish first, or if there is an
+        `ending`."""
+        if self._waits or self.ending:
+            return None
+        over = self._budget_spent() or self._only_rejections()
+        proposal = None if over or self._budget_in_flight() else self._proposal()
+        if proposal is not None:
+            return self._hand_out(proposal)
+        if self.running:
+            self._waits = True
+        else:
+            self.ending = over or self._space_used_up()
+        return None
+
+    def finish(self, task: Task, trial: Trial) -> Trial:
+        """Stores the trial of a task, under the next number of the run.
+
+        Raises:
+            AttnasError: it cannot be stored, or the first trials all failed alike.
+        """
+        trial = replace(trial, number=len(self.run.trials))
+        self.run.append(trial)
+        del self.running[task.number]
+        self._waits = False
+        if trial.architecture in self.problem.space:
+            self._finished.append(trial)
+        self._seconds += trial.seconds
+        self._trained += trial.state != "infeasible"
+        self._rejections = self._rejections + 1 if trial.state == "infeasible" else 0
+        self.observer.trial(trial)
+        self._check_failures()
+        return trial
+
+    def _hand_out(self, proposal: Proposal) -> Task:
+        task = Task(self._next_number, proposal, proposal.architecture.is_plain)
+        self.running[task.number] = task
+        self.observer.evaluating(task.number, proposal)
+        return task
+
+    @property
+    def _next_number(self) -> int:
+        """Grows by one with every task: what finishes moves from the second to the first."""
+        return len(self.run.trials) + len(self.running)
+
+    def _proposal(self) -> Proposal | None:
+        running = [t.proposal for t in self.running.values()]
+        in_space = tuple(p for p in running if p.architecture in self.problem.space)
+        history = History(tuple(self._finished), in_space, self._next_number)
+        proposal = self.strategy.propose(history)
+        if proposal is None:
+            return None
+        plain = replace(proposal, architecture=self.problem.space.plain)
+        return plain if self._lacks(plain) else proposal
+
+    def _lacks(self, plain: Proposal) -> bool:
+        """Whether the plain backbone must come first, as the reference after as many epochs:
+        so it is the first task of a run, and once more if the search is killed during it."""
+        begun: list[Trial | Proposal] = [task.proposal for task in self.running.values()]
+        begun += self.run.trials
+        return not any(b.architecture.is_plain and b.epochs == plain.epochs for b in begun)
+
+    def _budget_spent(self) -> str:
+        budget = self.config.budget
+        if budget.trials is not None and self._trained >= budget.trials:
+            return f"The budget of {budget.trials} trials is spent."
+        if budget.epochs is not None and epochs_trained(self.run.trials) >= budget.epochs:
+            return f"The budget of {budget.epochs} epochs is spent."
+        if budget.hours is not None and self._seconds / 3600 >= budget.hours:
+            return f"The budget of {budget.hours:g} hours is spent."
+        return ""
+
+    def _budget_in_flight(self) -> bool:
+        """Whether the trials in flight are the last ones, if none of them is rejected."""
+        trials, epochs = self.config.budget.trials, self.config.budget.epochs
+        if trials is not None and self._trained + len(self.running) >= trials:
+            return True
+        if epochs is None:
+            return False
+        running = [task.proposal for task in self.running.values()]
+        return epochs_trained(self.run.trials, running) >= epochs
+
+    def _check_failures(self) -> None:
+        """Stops a search that cannot work: the first trials all fail in the same way."""
+        if self._trained != FAILURES_AT_START:
+            return
+        trained = [trial for trial in self.run.trials if trial.state != "infeasible"]
+        kinds = {(trial.state, trial.reason.split(":")[0]) for trial in trained}
+        if len(kinds) == 1 and trained[0].state == "failed":
+            raise AttnasError(
+                f"the first {FAILURES_AT_START} trials failed in the same way "
+                f"({trained[-1].reason}). The run is kept in {self.run.folder}."
+            )
+
+    def _only_rejections(self) -> str:
+        if self._rejections < REJECTIONS_IN_A_ROW:
+            return ""
+        found = any(trial.feasible for trial in self.run.trials)
+        likely = " What is feasible is probably used up." if found else ""
+        return (
+            f"{self._rejections} proposals in a row broke a constraint.{likely} Loosen the bound, "
+            "or run the same command again to look further."
+        )
+
+    def _space_used_up(self) -> str:
+        states = Counter(trial.state for trial in self.run.trials)
+        size = self.problem.space.size
+        if len({trial.architecture for trial in self._finished}) < size:
+            return (
+                f"The strategy has nothing more to propose: {states['complete']} architectures "
+                f"were trained, {states['infeasible']} broke a constraint, {states['failed']} "
+                "failed."
+            )
+        return (
+            f"The search space is used up: of its {size:,} architectures "
+            f"{states['complete']} were trained, {states['infeasible']} broke a constraint, "
+            f"{states['failed']} failed."
+        )

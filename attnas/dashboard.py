@@ -1,0 +1,120 @@
+"""The live page of a run: its report on localhost, made anew while the search goes on."""
+
+import threading
+from collections.abc import Callable
+from html import escape
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from attnas.results import Run, report_page
+from attnas.search_space import AttnasError, InputError
+
+ADDRESS = "127.0.0.1"  # this machine alone can see it
+REFRESH_SECONDS = 10
+
+# The browser asks for the number of trials and loads the page again only when there are more,
+# so that a figure being looked at stays as it is.
+_SCRIPT = """
+<script>
+setInterval(async () => {{
+  const answer = await fetch("/trials").catch(() => null);
+  if (answer && answer.ok && await answer.text() !== "{trials}") location.reload();
+}}, {milliseconds});
+</script>
+</body>"""
+_PROBLEM = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>attnas</title>
+<meta http-equiv="refresh" content="{seconds}"></head><body><p>{text}</p></body></html>"""
+
+
+class _Pages:
+    """The page of a run, made again when trials were added."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()  # one page at a time: each takes a second to make
+        self._made: tuple[int, str] | None = None
+
+    def trials(self) -> int:
+        with Run.open(self.folder) as run:
+            return len(run.trials)
+
+    def page(self) -> str:
+        with self._lock, Run.open(self.folder) as run:
+            if self._made is None or self._made[0] != len(run.trials):
+                script = _SCRIPT.format(trials=len(run.trials), milliseconds=1000 * REFRESH_SECONDS)
+                before, _, after = report_page(run).rpartition("</body>")
+                self._made = len(run.trials), before + script + after
+            return self._made[1]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers `/` with the page and `/trials` with the number of trials."""
+
+    server: "Dashboard"
+
+    def do_GET(self) -> None:
+        host = (self.headers.get("Host") or "").rpartition(":")[0]
+        if host not in (ADDRESS, "localhost"):  # a name of another site that points here
+            self._answer(HTTPStatus.FORBIDDEN, "text/plain", "This page is for localhost.")
+            return
+        try:
+            if self.path == "/":
+                self._answer(HTTPStatus.OK, "text/html", self.server.pages.page())
+            elif self.path == "/trials":
+                self._answer(HTTPStatus.OK, "text/plain", str(self.server.pages.trials()))
+            else:
+                self._answer(HTTPStatus.NOT_FOUND, "text/plain", "There is nothing here.")
+        except AttnasError as error:  # the page tries again by itself
+            text = _PROBLEM.format(seconds=REFRESH_SECONDS, text=escape(str(error)))
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/html", text)
+
+    def _answer(self, status: HTTPStatus, kind: str, text: str) -> None:
+        content = text.encode("utf-8")
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the terminal shows the URL alone."""
+
+
+class Dashboard(ThreadingHTTPServer):
+    """The server of one run's page; `serve_forever` runs it.
+
+    Raises:
+        InputError: the port is in use or not allowed.
+    """
+
+    daemon_threads = True  # a browser that keeps its connection does not keep the process
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.pages = _Pages(folder)
+        try:
+            super().__init__((ADDRESS, port), _Handler)
+        except (OSError, OverflowError) as error:
+            said = getattr(error, "strerror", None) or str(error)
+            raise InputError(
+                f"{port} cannot be used: {said}. --port 0 takes any free one.", key="--port"
+            ) from error
+
+    @property
+    def url(self) -> str:
+        return f"http://{ADDRESS}:{self.server_port}/"
+
+
+def serve(run: Run, port: int, say: Callable[[str], None]) -> None:
+    """Serves the run's page until Ctrl-C.
+
+    Raises:
+        InputError: the port is in use or not allowed.
+    """
+    with Dashboard(run.folder, port) as server:
+        say(f"{server.url} shows {run.name} while it grows. Ctrl-C ends this.")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("Ended. A search of the run goes on.")

@@ -1,0 +1,171 @@
+"""What a candidate's training starts from: scratch, a trained backbone, or a supernet."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from attnas.search_space import Architecture, Backbone, InputError, SearchSpace
+from attnas.search_space.build import build
+
+SHOWN = 3  # names of a mismatch that an error lists
+
+
+class Start(Protocol):
+    """Makes networks to be trained; `label` says of what weights, for checkpoints."""
+
+    @property
+    def label(self) -> str: ...
+
+    def network(self, architecture: Architecture, seed: int) -> nn.Module: ...
+
+
+@dataclass(frozen=True)
+class FromScratch:
+    """Random weights, those of the backbone the same for all architectures of a seed."""
+
+    label: str = "scratch"
+
+    def network(self, architecture: Architecture, seed: int) -> nn.Module:
+        return build(architecture, seed=seed)
+
+
+@dataclass(frozen=True)
+class FromBackbone:
+    """A trained backbone's weights, and new blocks.
+
+    With identity starts a candidate computes at first what the trained backbone does. Weights
+    that have seen the validation images, as those that `attnas train` writes have, make all
+    accuracies of a run too high, though alike.
+    """
+
+    weights: Mapping[str, Tensor]
+    label: str
+
+    @classmethod
+    def read(cls, path: str | Path, backbone: Backbone) -> "FromBackbone":
+        """Reads a state dict with the names of the plain network, as `read_weights`."""
+        weights, digest = read_weights(path, backbone)
+        return cls(weights, f"sha256:{digest}")
+
+    def network(self, architecture: Architecture, seed: int) -> nn.Module:
+        return build(architecture, seed=seed, weights=self.weights)
+
+
+@dataclass(frozen=True)
+class FromSupernet:
+    """The weights of the architecture's path in the supernet that the run's strategy trained.
+
+    The file is read with the first candidate: the supernet is trained by then.
+    """
+
+    space: SearchSpace
+    file: Path
+    label: str = "supernet"
+
+    def network(self, architecture: Architecture, seed: int) -> nn.Module:
+        """The seed is of no account: all weights are inherited.
+
+        Raises:
+            InputError: the file is missing, damaged, or of another space.
+        """
+        subnet: nn.Module = self._supernet.subnet(architecture)
+        return subnet
+
+    @cached_property
+    def _supernet(self) -> Any:
+        from attnas.search_space.supernet import Supernet
+
+        net = Supernet(self.space, seed=0)
+        try:
+            kept = torch.load(self.file, map_location="cpu", weights_only=True)
+            net.load_state_dict(kept["parts"]["supernet"])
+        except FileNotFoundError:
+            raise InputError(
+                f"the run has no supernet: there is no {self.file}. Take a strategy that trains "
+                "one (darts, gdas, proxyless, oneshot).",
+                key="init",
+            ) from None
+        except Exception as error:  # a damaged file makes torch raise anything
+            raise InputError(
+                f"{self.file} is no supernet of this search space: {_first_line(error)}", key="init"
+            ) from error
+        return net
+
+
+def read_weights(path: str | Path, backbone: Backbone) -> tuple[dict[str, Tensor], str]:
+    """The state of a plain backbone from a file, and the file's SHA-256.
+
+    The file is safetensors or `torch.save`'s, loaded with `weights_only`; a state dict in it
+    may lie under the key `state_dict`. Names are those of the plain network, also where
+    inserted blocks rename them.
+
+    Raises:
+        InputError: the file cannot be read, or names or shapes are not the backbone's.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        kept: Any = load(content) if path.suffix == ".safetensors" else _unpickled(path)
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no file '{path}'. Write 'scratch', 'supernet' or a file of weights.",
+            key="init",
+        ) from None
+    except Exception as error:  # a file of another kind makes torch raise anything
+        raise InputError(
+            f"'{path}' is neither safetensors (.safetensors) nor a state dict of torch.save that "
+            f"weights_only reads: {_first_line(error)}",
+            key="init",
+        ) from error
+    if not isinstance(kept, Mapping):
+        raise InputError(f"'{path}' holds a {type(kept).__name__}, not a state dict.", key="init")
+    if isinstance(kept.get("state_dict"), Mapping):
+        kept = kept["state_dict"]
+    _check(kept, backbone, path)
+    return dict(kept), hashlib.sha256(content).hexdigest()
+
+
+def _unpickled(path: Path) -> Any:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _check(kept: Mapping[str, Any], backbone: Backbone, path: Path) -> None:
+    """Refuses weights that are not those of the plain network."""
+    own = build(Architecture.plain(backbone), seed=0).state_dict()
+    missing = [name for name in own if name not in kept]
+    unexpected = [str(name) for name in kept if name not in own]
+    reshaped = [
+        f"{name} {list(getattr(kept[name], 'shape', []))}, not {list(own[name].shape)}"
+        for name in own
+        if name in kept and getattr(kept[name], "shape", None) != own[name].shape
+    ]
+    faults = [
+        f"{what}: {_some(names)}"
+        for what, names in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", reshaped),
+        )
+        if names
+    ]
+    if faults:
+        raise InputError(
+            f"'{path}' has not the weights of the plain {backbone.name}; {'; '.join(faults)}.",
+            key="init",
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

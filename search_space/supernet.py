@@ -1,0 +1,271 @@
+"""The supernet: every architecture of a space as a path through one network."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .architecture import Architecture
+from .blocks import block
+from .build import seeded
+from .choice import NONE, Choice
+from .insertion import insert
+from .recalibration import recalibrate
+from .sharing import Borrower, widest
+from .space import SearchSpace
+from .stages import Mode
+from .tracing import Site
+
+__all__ = ["Supernet", "Switch", "recalibrate"]
+
+Place = tuple[Mode, str]
+Weights = Sequence[Tensor | Sequence[Tensor | float]]
+"""Per stage, in the order of `space.allowed`: one weight an option, (options,) or scalars."""
+
+
+class Switch(nn.Module):
+    """Stands at a site and holds the blocks that may stand there; inactive ones cost nothing.
+
+    `active` are pairs (block's number, weight): none passes x on; one without a weight is that
+    block alone; else (1 - sum w_i) x + sum w_i block_i(x), that is x + sum w_i (block_i(x) - x).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList()
+        self.active: list[tuple[int, Tensor | float | None]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.active:
+            return x
+        number, weight = self.active[0]
+        if weight is None:
+            return self.blocks[number](x)
+        y = x * (1 - sum(weight for _, weight in self.active))  # type: ignore[misc]
+        for number, weight in self.active:
+            y = y + weight * self.blocks[number](x)
+        return y
+
+
+class _Stand(NamedTuple):
+    """An option at one site: the switch there and the number of the block in it."""
+
+    choice: Choice
+    site: Site
+    switch: Switch
+    number: int
+
+
+class Supernet(nn.Module):
+    """A backbone with a switch at every site of the space; `select` or `mix`, then call it.
+
+    The backbone's initial weights are those of `build(space.plain, seed=seed)`; its batch
+    norms are shared by all paths. At first the plain backbone is selected.
+
+    What is shared: within one unit, all ratios of a block and all of its placements with
+    equally many channels have one set of parameters, as wide as the widest of them (memory
+    grows with the blocks, not with ratios x placements). A path holds at most one block a
+    unit, so no path uses a parameter twice. Buffers, such as the statistics of a batch norm
+    in a block, are each site's and width's own. Classes that do not say `sliceable = True`
+    have parameters of their own for every width.
+
+    With one ratio and one placement a stage, every path starts with the weights of
+    `build(architecture, seed=seed)`; else the widest block's first placement decides.
+
+    `state_dict` holds all weights and buffers, not the selection.
+    """
+
+    def __init__(self, space: SearchSpace, *, seed: int) -> None:
+        super().__init__()
+        self.space, self.seed = space, seed
+        with seeded(seed, ""):
+            network = space.backbone.network()
+        # In tuples, as these are no further submodules:
+        self._plain = {
+            path: (module,) for path, module in network.named_modules(remove_duplicate=False)
+        }
+        self.shared = nn.ModuleList()
+        self._switches: dict[Place, Switch] = {}
+        self._stands: dict[tuple[int, Choice], list[_Stand]] = {}
+        for stage in range(len(space.allowed)):
+            self._fill(stage)
+        insert(network, ((mode, path, made) for (mode, path), made in self._switches.items()))
+        self.network = network
+        self.training = network.training
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The scores of the selected path, or of the mixture: (N, C, H, W) -> (N, classes)."""
+        return self.network(x)
+
+    def select(self, architecture: Architecture) -> None:
+        """Makes an architecture's path the active one; no other block is run or gets a gradient.
+
+        Raises:
+            InputError: the architecture is not in the space (`none` may stand anywhere).
+            ValueError: it has another backbone.
+        """
+        chosen = self._stands_of(architecture)
+        self._clear()
+        for stand in chosen:
+            stand.switch.active = [(stand.number, None)]
+
+    def mix(self, weights: Weights | None) -> None:
+        """Makes a mixture active: at each site x + sum_i w_i (block_i(x) - x).
+
+        The sum goes over the options of the stage that stand at the site. The output is
+        differentiable in the weights; one-hot weights give what `select` gives. An option
+        whose weight is exactly 0 and needs no gradient is not run. None, as zeros: the plain
+        backbone.
+
+        Args:
+            weights: per stage one weight an option, in the order of `space.allowed[stage]`:
+                a tensor (options,), or a sequence of scalars of which only some need a
+                gradient.
+
+        Raises:
+            ValueError: there is not one weight an option.
+        """
+        sizes = [len(options) for options in self.space.allowed]
+        if weights is None:
+            weights = [[0.0] * size for size in sizes]
+        given = [len(of_stage) for of_stage in weights]
+        if given != sizes:
+            raise ValueError(f"the stages have {sizes} options, but {given} weights are given")
+        self._clear()
+        for (stage, choice), stands in self._stands.items():
+            weight = weights[stage][self.space.allowed[stage].index(choice)]
+            if _counts(weight):
+                for stand in stands:
+                    stand.switch.active.append((stand.number, weight))
+
+    def subnet(self, architecture: Architecture) -> nn.Module:
+        """The stand-alone network of an architecture, with copies of this path's weights.
+
+        Modules and names are those of `build(architecture)`, on this network's device and
+        in its mode; it computes what the selected path does.
+
+        Raises:
+            InputError, ValueError: as `select`.
+        """
+        stands = self._stands_of(architecture)
+        with seeded(self.seed, ""):
+            network = self.space.backbone.network()
+            network.load_state_dict(self.backbone_state())
+            inserted = [(s.site.mode, s.site.path, self._alone(s)) for s in stands]
+        insert(network, inserted)
+        place = next((p.device for p in self.parameters()), torch.device("cpu"))
+        return network.to(place).train(self.training)
+
+    def backbone_state(self) -> dict[str, Tensor]:
+        """The plain backbone's state by the names of the plain network; not copies."""
+        found: dict[str, Tensor] = {}
+        for path, (module,) in self._plain.items():
+            module._save_to_state_dict(found, f"{path}." if path else "", keep_vars=False)
+        return found
+
+    def load_backbone(self, weights: Mapping[str, Tensor]) -> None:
+        """Copies a plain backbone's state into the backbone that all paths share.
+
+        Raises:
+            RuntimeError: the names or shapes are not the plain network's.
+        """
+        with seeded(self.seed, ""):
+            self.space.backbone.network().load_state_dict(weights)
+        for name, tensor in self.backbone_state().items():
+            tensor.copy_(weights[name])
+
+    def _fill(self, stage: int) -> None:
+        """Makes the switches of one stage's sites, with the blocks and what these share."""
+        alike: dict[_Family, list[_Variant]] = {}
+        for choice in self.space.allowed[stage]:
+            for unit, site in _sites(self.space, stage, choice):
+                variant = self._variant(choice, site)
+                alike.setdefault(_family(unit, variant), []).append(variant)
+        for variants in alike.values():
+            lender = copy.deepcopy(widest([variant.block for variant in variants]))
+            self.shared.append(lender)
+            numbers: dict[tuple[Place, tuple[int, ...]], int] = {}
+            for variant in variants:
+                place = (variant.site.mode, variant.site.path)
+                switch = self._switches.setdefault(place, Switch())
+                if (place, variant.widths) not in numbers:
+                    numbers[place, variant.widths] = len(switch.blocks)
+                    switch.blocks.append(Borrower(variant.block, lender))
+                number = numbers[place, variant.widths]
+                stand = _Stand(variant.choice, variant.site, switch, number)
+                self._stands.setdefault((stage, variant.choice), []).append(stand)
+
+    def _variant(self, choice: Choice, site: Site) -> "_Variant":
+        """A block as `build` makes it."""
+        chosen = block(choice.block)
+        with seeded(self.seed, site.path):
+            made = chosen.make(
+                site.channels, choice.ratio, identity_start=self.space.identity_start
+            )
+        return _Variant(choice, site, made, chosen.widths(site.channels, choice.ratio))
+
+    def _alone(self, stand: _Stand) -> nn.Module:
+        """A block with parameters of its own that equals the one that stands there."""
+        alone = block(stand.choice.block).make(
+            stand.site.channels, stand.choice.ratio, identity_start=self.space.identity_start
+        )
+        borrower = stand.switch.blocks[stand.number]
+        alone.load_state_dict(borrower.state())  # type: ignore[operator]
+        return alone
+
+    def _clear(self) -> None:
+        for switch in self._switches.values():
+            switch.active = []
+
+    def _stands_of(self, architecture: Architecture) -> list[_Stand]:
+        """Where the blocks of an architecture stand, by stage and unit."""
+        if architecture.backbone != self.space.backbone:
+            raise ValueError(f"{architecture} is not of {self.space.backbone.name}")
+        found: list[_Stand] = []
+        for stage, choice in enumerate(architecture.choices):
+            if choice == NONE:
+                continue
+            if (stage, choice) not in self._stands:  # perhaps another spelling
+                spelled = [options[0] for options in self.space.allowed]
+                spelled[stage] = choice
+                choice = self.space.architecture(spelled).choices[stage]
+            found += self._stands[stage, choice]
+        return found
+
+
+class _Variant(NamedTuple):
+    """A block of one choice for one site, before it is known with whom it shares."""
+
+    choice: Choice
+    site: Site
+    block: nn.Module
+    widths: tuple[int, ...]
+
+
+_Family = tuple[str, type[nn.Module], int, tuple[int, ...] | None]
+
+
+def _family(unit: str, variant: _Variant) -> _Family:
+    """What blocks of one set of parameters have in common."""
+    kind = type(variant.block)
+    widths = None if getattr(kind, "sliceable", False) else variant.widths
+    return unit, kind, variant.site.channels, widths
+
+
+def _sites(space: SearchSpace, stage: int, choice: Choice) -> Iterator[tuple[str, Site]]:
+    """The sites where a choice stands, each with a name of its unit."""
+    if choice == NONE:
+        return
+    name = space.stage_names[stage]
+    for number, unit in enumerate(space.backbone.sites(name)):
+        if str(choice.placement) in unit:
+            yield f"{name}.{number}", unit[str(choice.placement)]
+
+
+def _counts(weight: Tensor | float) -> bool:
+    """Whether an option of this weight must be run."""
+    if isinstance(weight, Tensor) and weight.requires_grad:
+        return True
+    return float(weight) != 0

@@ -1,0 +1,112 @@
+"""Differentiable search with two sampled paths a step, and the cost in the objective."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attnas.results import Objective
+from attnas.search_space import SearchSpace
+
+from .protocol import History, Proposal, Resources
+from .recommended import Recommended
+from .registry import check_settings, register_strategy, setting
+from .relaxation import Gates, Step, learn
+from .targets import check_targets
+from .weight_sharing import prepare_recommended, unprepared
+
+
+@register_strategy("proxyless")
+@dataclass(frozen=True)
+class Proxyless:
+    """ProxylessNAS: trains one sampled path a step, the logits on two paths with binary gates.
+
+    Source: Cai et al. 2019, "ProxylessNAS: direct neural architecture search on target task and
+    hardware", ICLR, arXiv:1812.00332: binary gates (eq. 2-3), weights trained on a path drawn by
+    its probability; the gradient of the logits through the gates (eq. 4) of two paths drawn by
+    their probabilities, then rescaled so that the probabilities of the others stay (section
+    3.2.1), with Adam's betas 0 and 0.999. The expected latency (eq. 5-6) enters the objective
+    (eq. 7) with the multiplier that holds the budgets instead of a fixed weight (`project`),
+    so with a budget the others' probabilities stay up to that.
+    """
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    epochs: int
+    seed: int
+    check: int = setting(10, "random architectures trained as the control", low=0)
+    supernet_epochs: int = setting(
+        0, "epochs of the supernet's training; 0: twice those of a trial", low=0
+    )
+    warmup: float = setting(0.3, "share of these in which logits rest", low=0, high=0.9)
+    architecture_rate: float = setting(0.02, "Adam's rate for the logits", low=1e-5, high=1)
+    candidates: int = setting(8, "architectures recommended for each target", low=1)
+    targets: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        check_targets(self.targets)
+
+    def propose(self, history: History) -> Proposal | None:
+        """Not of itself: see `prepare`."""
+        raise unprepared(self)
+
+    def prepare(self, resources: Resources) -> Recommended:
+        """Trains supernet and logits, and gives what proposes the most probable architectures.
+
+        Raises:
+            AttnasError: nothing meets the constraints, or the training failed.
+        """
+        return prepare_recommended(self, resources, lambda task: learn(task, self))
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        return 0.0, 0.999  # no momentum: logits that were not drawn must not move
+
+    def gates(self, step: Step) -> Gates:
+        return [one_path(stage, step.generator) for stage in step.logits]
+
+    def gradient(self, step: Step) -> list[Tensor]:
+        gates = [two_paths(stage, step.generator) for stage in step.logits]
+        return step.by_logits(step.loss(gates, step.selection))
+
+    def settled(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> list[Tensor]:
+        return [rescaled(old, new) for old, new in zip(before, after, strict=True)]
+
+
+def one_path(logits: Tensor, generator: torch.Generator) -> list[float]:
+    """Binary gates, one of them 1, drawn by softmax(logits) (eq. 3)."""
+    drawn = int(torch.multinomial(logits.detach().softmax(0), 1, generator=generator))
+    return [float(i == drawn) for i in range(len(logits))]
+
+
+def two_paths(logits: Tensor, generator: torch.Generator) -> list[Tensor | float]:
+    """Gates of two different options drawn by softmax(logits): one of the two is 1.
+
+    Which one is drawn by q, the softmax of the two logits. Both gates have the gradient of q,
+    so that a loss's is sum_j dL/dg_j q_j (1[i = j] - q_i) over the two (eq. 4); the others'
+    gates are 0 and have none. With one option its gate is 1.
+    """
+    gates: list[Tensor | float] = [0.0] * len(logits)
+    if len(logits) == 1:
+        return [1.0]
+    pair = torch.multinomial(logits.detach().softmax(0), 2, generator=generator)
+    shares = logits[pair].softmax(0)
+    drawn = int(torch.multinomial(shares.detach(), 1, generator=generator))
+    for place, option in enumerate(pair.tolist()):
+        gates[option] = float(place == drawn) + (shares[place] - shares[place].detach())
+    return gates
+
+
+def rescaled(before: Tensor, after: Tensor) -> Tensor:
+    """Shifts the logits that a step has moved so that the others' probabilities are as before.
+
+    These stay if the sum of exp over the moved ones does (section 3.2.1).
+    """
+    moved = after != before
+    if not moved.any():
+        return after
+    shift = before[moved].logsumexp(0) - after[moved].logsumexp(0)
+    return torch.where(moved, after + shift, after)

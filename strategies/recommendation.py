@@ -1,0 +1,122 @@
+"""What a weight-sharing strategy recommends, and the file that keeps it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from attnas.results import RECOMMENDATIONS_FORMAT
+from attnas.search_space import Architecture, InputError, SearchSpace
+
+from .checkpoint import write_whole
+
+Target = Mapping[str, float]
+"""Upper bounds to aim at by metric, in the metric's unit; empty: the constraints alone."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """An architecture with what the supernet says of it.
+
+    `target` are the bounds that it was asked to keep. `predicted` has the inherited
+    `accuracy` (0 to 1) and `validation_loss` (nats), and the costs that can be predicted.
+    `doubt` has by stage the `entropy` of its architecture weights (nats) and the `margin` of
+    the largest over the next, where there are any.
+    """
+
+    architecture: Architecture
+    target: Target = field(default_factory=dict)
+    predicted: Mapping[str, float] = field(default_factory=dict)
+    doubt: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that a search on a supernet found.
+
+    `candidates`: for each target its recommendations, the best first, and architectures
+    without a target. `controls` are drawn at random, whatever the supernet says of them.
+    `measured` are real costs of some, taken when the search ended; the `rejected` of them broke
+    a constraint.
+    """
+
+    targets: tuple[Target, ...]
+    candidates: tuple[Recommendation, ...]
+    controls: tuple[Recommendation, ...]
+    measured: Mapping[Architecture, Mapping[str, float]] = field(default_factory=dict)
+    rejected: frozenset[Architecture] = frozenset()
+
+
+def write_found(found: Found, facts: Mapping[str, Any], file: Path) -> None:
+    """Writes it as JSON, whole or not at all.
+
+    Raises:
+        AttnasError: the file cannot be written.
+    """
+    content = {
+        "format": RECOMMENDATIONS_FORMAT,
+        "facts": facts,
+        "targets": [dict(target) for target in found.targets],
+        "candidates": [_written(entry) for entry in found.candidates],
+        "controls": [_written(entry) for entry in found.controls],
+        "measured": [
+            {
+                "choices": _choices(architecture),
+                "metrics": dict(metrics),
+                "rejected": architecture in found.rejected,
+            }
+            for architecture, metrics in found.measured.items()
+        ],
+    }
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_whole(text.encode(), file)
+
+
+def read_found(
+    file: Path, facts: Mapping[str, Any], space: SearchSpace, note: Callable[[str], None]
+) -> Found | None:
+    """What an earlier call wrote; None, with a note, if it is of other facts or damaged."""
+    if not file.exists():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["format"] != RECOMMENDATIONS_FORMAT or content["facts"] != _plain(facts):
+            note(f"{file} is of other settings or data: it is not used.")
+            return None
+        measured = [(space.architecture(e["choices"]), e) for e in content["measured"]]
+        return Found(
+            tuple(content["targets"]),
+            _read(content["candidates"], space),
+            _read(content["controls"], space),
+            {architecture: entry["metrics"] for architecture, entry in measured},
+            frozenset(architecture for architecture, entry in measured if entry["rejected"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, InputError) as error:
+        note(f"{file} is damaged and not used ({error}): the search on the supernet is repeated.")
+        return None
+
+
+def _written(entry: Recommendation) -> dict[str, Any]:
+    return {
+        "choices": _choices(entry.architecture),
+        "target": dict(entry.target),
+        "predicted": dict(entry.predicted),
+        "doubt": {stage: dict(figures) for stage, figures in entry.doubt.items()},
+    }
+
+
+def _read(entries: Sequence[Mapping[str, Any]], space: SearchSpace) -> tuple[Recommendation, ...]:
+    return tuple(
+        Recommendation(space.architecture(e["choices"]), e["target"], e["predicted"], e["doubt"])
+        for e in entries
+    )
+
+
+def _choices(architecture: Architecture) -> dict[str, str]:
+    return {stage: str(choice) for stage, choice in architecture.by_stage.items()}
+
+
+def _plain(facts: Mapping[str, Any]) -> Any:
+    """As JSON gives them back: lists for tuples, text for keys."""
+    return json.loads(json.dumps(facts))

@@ -1,0 +1,156 @@
+"""Proposes what a search on a supernet recommends, and random architectures as its control."""
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from attnas.results import Doubt, Objective, Trial, doubt, ranks
+from attnas.search_space import Architecture, SearchSpace
+
+from .fresh import spent
+from .local_search import Local
+from .protocol import History, Proposal
+from .recommendation import Found, Recommendation, Target
+
+Measured = Mapping[Architecture, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """First the recommendations by target, then the controls, then the other candidates.
+
+    The recommendation of a target is its best candidate that keeps it. Where one measures more
+    than it was predicted to, and too much, the next best is taken that is predicted to keep
+    the target when all are off by as much. The other candidates come in the order of the
+    fronts that inherited accuracy and predicted costs make, within one by inherited accuracy.
+    Once the trials show that inherited accuracy does not rank (`attnas.results.doubt`), local
+    search by stand-alone results takes their place.
+    """
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    epochs: int
+    seed: int
+    found: Found
+
+    def propose(self, history: History) -> Proposal | None:
+        used = spent(history, self.epochs)
+        for architecture in self._in_order(history):
+            if architecture not in used:
+                return Proposal(architecture, self.epochs)
+        if self.doubt(history.finished).ranks_poorly:
+            local = Local(self.space, self.objectives, self.epochs, self.seed, initial=1)
+            return local.propose(history)
+        left = (a for a in self._others if a not in used)
+        following = next(left, None)
+        return None if following is None else Proposal(following, self.epochs)
+
+    def doubt(self, trials: Sequence[Trial]) -> Doubt:
+        """What the trials say of the inherited accuracies."""
+        return doubt(self.inherited, trials)
+
+    @cached_property
+    def inherited(self) -> dict[Architecture, float]:
+        """The inherited accuracy of every architecture that the search looked at."""
+        entries = (*self.found.candidates, *self.found.controls)
+        return {entry.architecture: entry.predicted["accuracy"] for entry in entries}
+
+    def closing(self, trials: Sequence[Trial]) -> list[str]:
+        """What a user should know when the search ends: each target, and the doubt."""
+        lines = []
+        measured, rejected = self._known(trials)
+        trained = {t.architecture for t in trials if t.state == "complete"}
+        for target in filter(None, self.found.targets):
+            chosen = choose(target, self.found.candidates, measured, rejected)
+            asked = ", ".join(f"{metric} <= {bound:.4g}" for metric, bound in target.items())
+            if chosen is None:
+                lines.append(f"Asked for {asked}: no architecture was found that keeps it.")
+            elif chosen.architecture not in trained:
+                lines.append(f"Asked for {asked}: {chosen.architecture}, not trained yet.")
+            else:
+                real = measured[chosen.architecture]
+                figures = ", ".join(f"{real[metric]:.4g}" for metric in target)
+                lines.append(f"Asked for {asked}: {chosen.architecture} measures {figures}: kept.")
+        return [*lines, str(self.doubt(trials))]
+
+    def _in_order(self, history: History) -> Iterator[Architecture]:
+        measured, rejected = self._known(history.finished)
+        for target in self.found.targets:
+            chosen = choose(target, self.found.candidates, measured, rejected)
+            if chosen is not None:
+                yield chosen.architecture
+        yield from (control.architecture for control in self.found.controls)
+
+    def _known(self, trials: Sequence[Trial]) -> tuple[Measured, frozenset[Architecture]]:
+        """Costs that were measured, and what is out of question; a trial's word counts last."""
+        measured = {
+            **self.found.measured,
+            **{t.architecture: t.metrics for t in trials if t.metrics},
+        }
+        seen = {t.architecture for t in trials}
+        ruled_out = {t.architecture for t in trials if t.state != "complete"}
+        return measured, frozenset(ruled_out | (self.found.rejected - seen))
+
+    @cached_property
+    def _others(self) -> tuple[Architecture, ...]:
+        """All candidates by the fronts of their predictions, then by inherited accuracy."""
+        entries = list({r.architecture: r for r in self.found.candidates}.values())
+        pushed = [o for o in self.objectives if all(o.metric in r.predicted for r in entries)]
+        if not entries or not pushed:
+            return tuple(r.architecture for r in entries)
+        values = np.array([[o.loss(r.predicted) for o in pushed] for r in entries])
+        order = sorted(zip(ranks(values), map(merit, entries), range(len(entries)), strict=True))
+        return tuple(entries[place].architecture for _, _, place in order)
+
+
+def choose(
+    target: Target,
+    candidates: Sequence[Recommendation],
+    measured: Measured,
+    rejected: Set[Architecture] = frozenset(),
+) -> Recommendation | None:
+    """The best candidate for the target that keeps it, or may do so as far as is known.
+
+    The target's own come first in their order, then the others by inherited accuracy. What was
+    measured counts by that. Each that measured more than predicted, and broke the target,
+    raises what the predictions of the others are multiplied by. None if nothing is left.
+    """
+    own = [r for r in candidates if r.target == target]
+    others = sorted((r for r in candidates if r.target != target), key=merit)
+    off, looked_at = 1.0, set()
+    for entry in (*own, *others):
+        if entry.architecture in looked_at:
+            continue
+        looked_at.add(entry.architecture)
+        real = measured.get(entry.architecture, {})
+        keeps = _within(real, target) if real else _within(entry.predicted, target, off)
+        if keeps and entry.architecture not in rejected:
+            return entry
+        if not keeps and _within(entry.predicted, target):
+            known = [metric for metric in target if metric in real]
+            off = max([off, *(real[metric] / entry.predicted[metric] for metric in known)])
+    return None
+
+
+def pending(
+    targets: Sequence[Target],
+    candidates: Sequence[Recommendation],
+    measured: Measured,
+    rejected: Set[Architecture] = frozenset(),
+) -> list[Architecture]:
+    """What is chosen for a target without having been measured."""
+    chosen = (choose(target, candidates, measured, rejected) for target in targets)
+    distinct = dict.fromkeys(entry.architecture for entry in chosen if entry is not None)
+    return [architecture for architecture in distinct if architecture not in measured]
+
+
+def merit(entry: Recommendation) -> tuple[float, float]:
+    """Less is better: by inherited accuracy, of equal ones by inherited loss."""
+    return -entry.predicted["accuracy"], entry.predicted["validation_loss"]
+
+
+def _within(costs: Mapping[str, float], target: Target, off: float = 1.0) -> bool:
+    """Whether costs times `off` keep the target; a cost that is not known does not."""
+    return all(metric in costs and costs[metric] * off <= bound for metric, bound in target.items())

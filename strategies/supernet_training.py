@@ -1,0 +1,161 @@
+"""Training of a single-path supernet: several paths a step, by the sandwich rule."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attnas.evaluator import Recipe, half_epochs, one_cycle
+from attnas.search_space import NONE, Architecture, Choice, SearchSpace
+from attnas.search_space.supernet import Supernet
+
+from .checkpoint import Stateful
+from .weight_sharing import Task, check_finite
+
+Family = tuple[str, str | None]
+"""Block and placement: what of a choice remains without its ratio."""
+
+
+def train_supernet(task: Task, net: Supernet, *, epochs: int, paths: int) -> None:
+    """Trains in place by the recipe, a one-cycle over `epochs`; goes on from the last epoch.
+
+    Each step takes the gradient of `paths` architectures drawn by `sandwich` on one batch.
+
+    Raises:
+        AttnasError: the loss is not finite, or the state cannot be written.
+    """
+    optimizer = sgd(net, task.resources.recipe)
+    parts: dict[str, Stateful] = {"supernet": net, "optimizer": optimizer}
+    kept = task.checkpointed("supernet", parts)
+    means = MeanGradients(net)
+    for number in kept.epochs(epochs):
+        task.resources.progress("supernet epoch", number, epochs)
+        with torch.random.fork_rng(devices=_cuda(task.device)):
+            torch.manual_seed(int(np.random.default_rng((task.seed, number)).integers(2**62)))
+            _train_epoch(task, net, optimizer, means, number, epochs, paths)
+        task.resources.progress("supernet epoch", number + 1, epochs)
+    means.remove()
+
+
+def _train_epoch(
+    task: Task,
+    net: Supernet,
+    optimizer: torch.optim.Optimizer,
+    means: "MeanGradients",
+    number: int,
+    epochs: int,
+    paths: int,
+) -> None:
+    recipe, batches = task.resources.recipe, task.weight_batches
+    height, width = task.space.backbone.input_shape[1:]
+    small = number < half_epochs(recipe, epochs, height, width)
+    net.train()
+    for step, (inputs, labels) in enumerate(batches.epoch(task.seed, number, small=small)):
+        rng = np.random.default_rng((task.seed, number, step))
+        set_rate(optimizer, recipe, number * len(batches) + step, epochs * len(batches))
+        optimizer.zero_grad(set_to_none=True)
+        for architecture in sandwich(task.space, paths, rng):
+            net.select(architecture)
+            loss = F.cross_entropy(net(inputs), labels, label_smoothing=recipe.label_smoothing)
+            check_finite(loss.item(), number)
+            loss.backward()
+        means.take()
+        optimizer.step()
+
+
+def sandwich(space: SearchSpace, paths: int, rng: np.random.Generator) -> list[Architecture]:
+    """The architectures of one step: a widest, a narrowest, the others uniformly drawn.
+
+    The sandwich rule: Yu and Huang 2019, arXiv:1903.05134, section 3.2; in one-shot search
+    Yu et al. 2020 (BigNAS), arXiv:2003.11142, section 3.1, and Cai et al. 2020
+    (once-for-all), arXiv:1908.09791. There one network is the largest. Here blocks of different
+    kinds stand beside each other, and the same largest ones in each step would be trained
+    most and rank first for it; so a (block, placement) is drawn for each stage, each with the
+    same probability, and the two ends are its widest and its narrowest ratio. Where they
+    are one, no step spends two paths on it. With one path it is uniform (Guo et al. 2020,
+    SPOS, arXiv:1904.00420, section 3.2).
+    """
+    if paths < 2:
+        return [space.sample(rng) for _ in range(paths)]
+    drawn: list[Sequence[Choice]] = []
+    for options in space.allowed:
+        families = _families(options)
+        drawn.append(families[int(rng.integers(len(families)))])
+    widest = _architecture(space, [family[0] for family in drawn])
+    narrowest = _architecture(space, [family[-1] for family in drawn])
+    ends = list(dict.fromkeys((widest, narrowest)))
+    return [*ends, *(space.sample(rng) for _ in range(paths - len(ends)))]
+
+
+def _families(options: Sequence[Choice]) -> list[list[Choice]]:
+    """The choices by block and placement, each from the least ratio, the widest, up."""
+    found: dict[Family, list[Choice]] = {}
+    for choice in sorted(options, key=lambda c: c.ratio or 0):
+        family = (NONE.block, None) if choice == NONE else (choice.block, choice.placement)
+        found.setdefault(family, []).append(choice)
+    return [found[family] for family in sorted(found, key=str)]
+
+
+def _architecture(space: SearchSpace, choices: Sequence[Choice]) -> Architecture:
+    return replace(space.plain, choices=tuple(choices))
+
+
+class MeanGradients:
+    """Turns gradients summed over the paths of a step into means, for each parameter its own.
+
+    What each path uses (the backbone) is divided by the number of paths, what one of them uses
+    (a block) is not divided at all: else blocks would learn the slower the more paths
+    a step has.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._uses: dict[Tensor, int] = {}
+        self._handles = [
+            parameter.register_post_accumulate_grad_hook(self._count)
+            for parameter in network.parameters()
+            if parameter.requires_grad
+        ]
+
+    def take(self) -> None:
+        """Divides the gradients that were summed since the last call."""
+        for parameter, uses in self._uses.items():
+            if uses > 1 and parameter.grad is not None:
+                parameter.grad.div_(uses)
+        self._uses.clear()
+
+    def remove(self) -> None:
+        """Takes the hooks off the parameters."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _count(self, parameter: Tensor) -> None:
+        self._uses[parameter] = self._uses.get(parameter, 0) + 1
+
+
+def sgd(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """SGD with Nesterov momentum by the recipe; norms and biases get no weight decay."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(
+        [group for group in groups if group["params"]],
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=True,
+    )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int, steps: int) -> None:
+    """Sets the learning rate of `step` of 0..steps-1 on the recipe's one-cycle."""
+    rate = recipe.learning_rate * one_cycle(step, steps, recipe.warmup)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def _cuda(device: str) -> list[int]:
+    return [torch.cuda.current_device()] if device.startswith("cuda") else []

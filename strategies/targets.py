@@ -1,0 +1,167 @@
+"""What one supernet is to be searched for: bounds on costs, and what architectures cost."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from attnas.evaluator import AdditiveCost, Constraint, Screening
+from attnas.results import METRICS, Objective
+from attnas.search_space import Architecture, InputError, SearchSpace, unknown
+
+from .recommendation import Target
+
+PREDICTED = ("latency_ms", "params", "flops", "activations")
+"""The metrics that add up over the stages, so that targets may bound them."""
+LADDER = 4  # targets if none are given
+DRAWN = 1000  # architectures looked at for a feasible one
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What architectures of a space cost, and which constraints they break.
+
+    `additive` predicts, exactly but for the `margins`: the shares by which most predictions of
+    a metric are off at most. A constraint counts as broken when the prediction is beyond it by
+    more than that, as what is near is measured anyway. Constraints on cheap metrics that do
+    not add up are looked up by `screen`, the last of all; those on accuracy and loss are left
+    to the trials.
+    """
+
+    space: SearchSpace
+    additive: Mapping[str, AdditiveCost]
+    constraints: tuple[Constraint, ...]
+    plain: Mapping[str, float]
+    screen: Callable[[Architecture], Screening]
+    margins: Mapping[str, float] = field(default_factory=dict)
+
+    def predict(self, architecture: Architecture) -> dict[str, float]:
+        """The costs by metric; the plain backbone's are known."""
+        if architecture.is_plain:
+            return {name: self.plain[name] for name in self.additive}
+        return {name: cost.of(architecture, self.space) for name, cost in self.additive.items()}
+
+    def excess(self, architecture: Architecture, target: Target | None = None) -> float:
+        """How far the predictions are beyond constraints, with margins, and target, in shares."""
+        return sum(self.broken(self.predict(architecture), target).values())
+
+    def broken(
+        self, metrics: Mapping[str, float], target: Target | None = None
+    ) -> dict[str, float]:
+        """The bounds that these costs break, as text, with the share that they are beyond it."""
+        bounds = [
+            *((c, self.margins.get(c.metric, 0.0)) for c in self.constraints),
+            *((Constraint(metric, "<=", b), 0.0) for metric, b in (target or {}).items()),
+        ]
+        found = {
+            f"{c.metric} {c}": c.excess(metrics[c.metric], self.plain[c.metric]) - margin
+            for c, margin in bounds
+            if c.metric in metrics
+        }
+        return {text: share for text, share in found.items() if share > 0}
+
+    def fits(self, architecture: Architecture, target: Target | None = None) -> bool:
+        """Whether it keeps the bounds, as far as can be known without training."""
+        if self.excess(architecture, target) > 0:
+            return False
+        return not self.must_screen or not self.screen(architecture).violations
+
+    @property
+    def must_screen(self) -> bool:
+        """Whether a constraint needs more than predictions."""
+        return any(
+            METRICS[c.metric].cheap and c.metric not in self.additive for c in self.constraints
+        )
+
+    def range(self, metric: str) -> tuple[float, float]:
+        """The least and the greatest predicted cost in the space."""
+        cost = self.additive[metric]
+        return (
+            cost.base + sum(min(stage) for stage in cost.costs),
+            cost.base + sum(max(stage) for stage in cost.costs),
+        )
+
+    def nearest(self, rng: np.random.Generator, target: Target | None = None) -> Architecture:
+        """Of the cheapest by each metric and some drawn, what is nearest to the bounds."""
+        return min(self._looked_at(rng), key=lambda a: self.excess(a, target))
+
+    def _looked_at(self, rng: np.random.Generator) -> Iterator[Architecture]:
+        for cost in self.additive.values():
+            pairs = zip(self.space.allowed, cost.costs, strict=True)
+            cheapest = [options[int(np.argmin(costs))] for options, costs in pairs]
+            yield self.space.architecture(cheapest)
+        if self.space.size <= DRAWN:
+            yield from self.space.enumerate()
+        else:
+            yield from (self.space.sample(rng) for _ in range(DRAWN))
+
+
+def check_targets(wanted: Mapping[str, Any]) -> None:
+    """Holds the setting `targets` against its form: bounds by metric.
+
+    Raises:
+        InputError: a metric does not add up, or a bound cannot be read; with its key.
+    """
+    if not isinstance(wanted, Mapping):
+        raise InputError(f"cannot be {wanted!r}. {_RIGHT}", key="targets")
+    for metric, bounds in wanted.items():
+        if metric not in PREDICTED:
+            raise unknown("target", str(metric), PREDICTED).inside(key=f"targets.{metric}")
+        if not isinstance(bounds, list | tuple) or not bounds:
+            raise InputError(f"must be a list of bounds. {_RIGHT}", key=f"targets.{metric}")
+        for number, bound in enumerate(bounds):
+            _bound(metric, bound, number)
+
+
+_RIGHT = "Write for example {latency_ms: [1.5, 2.0]} or {latency_ms: ['1.1x', '1.2x']}."
+
+
+def _bound(metric: str, bound: Any, number: int) -> Constraint:
+    try:
+        if isinstance(bound, bool):
+            raise InputError(f"cannot read '{bound}'.")
+        return Constraint.parse(metric, f"<= {bound}")
+    except InputError:
+        raise InputError(
+            f"cannot read '{bound}'. {_RIGHT}", key=f"targets.{metric}[{number}]"
+        ) from None
+
+
+def targets(
+    wanted: Mapping[str, Any],
+    objectives: Sequence[Objective],
+    costs: Costs,
+) -> tuple[Target, ...]:
+    """The budgets to aim at from one supernet, each beside the config's constraints.
+
+    `wanted` is the setting: `{"latency_ms": [1.2, "1.1x"]}` gives a target for each bound, a
+    bound with x being times the plain backbone's. If it is empty, the first cost that is to
+    be minimised gets a ladder: 4 bounds in equal steps from the cheapest architecture's cost
+    to the dearest's, or to the constraint on it if that is less. With no such objective the
+    only target is empty: the best within the constraints.
+
+    Source of several targets from one supernet: Cai et al. 2020, arXiv:1908.09791.
+    """
+    check_targets(wanted)
+    if wanted:
+        return tuple(
+            {metric: _bound(metric, bound, i).resolve(costs.plain).bound}
+            for metric, bounds in wanted.items()
+            for i, bound in enumerate(bounds)
+        )
+    pushed = [o.metric for o in objectives if o.direction == "min" and o.metric in costs.additive]
+    if not pushed:
+        return ({},)
+    metric = pushed[0]
+    low, high = costs.range(metric)
+    bounds = [
+        c.resolve(costs.plain).bound
+        for c in costs.constraints
+        if c.metric == metric and c.op == "<="
+    ]
+    high = min([high, *bounds])
+    if not low < high:
+        return ({metric: high},) if math.isfinite(high) else ({},)
+    return tuple({metric: low + (high - low) * (i + 1) / LADDER} for i in range(LADDER))

@@ -1,0 +1,69 @@
+"""The engine `ray` beside the local one."""
+
+import importlib.util
+
+import pytest
+
+from attnas.engines import ray_session
+from attnas.observer import Observer
+from attnas.search_loop import search
+from attnas.search_space import AttnasError, InputError
+
+
+class Heard(Observer):
+    def __init__(self):
+        self.notes, self.flying, self.most, self.trials = [], set(), 0, []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def evaluating(self, number, proposal):
+        self.flying.add((proposal.architecture, proposal.epochs))
+        self.most = max(self.most, len(self.flying))
+
+    def trial(self, trial):
+        self.flying.remove((trial.architecture, trial.epochs))
+        self.trials.append(trial)
+
+
+def proposals(run):
+    return [(str(trial.architecture), trial.epochs, trial.state) for trial in run.trials]
+
+
+def test_ray_with_one_worker_gives_the_trials_of_the_local_engine(
+    settings, tmp_path, nodes, capfd, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    settings["budget"] = {"trials": 12}
+    local = search({**settings, "name": "local"}, runs=tmp_path)
+    heard = Heard()
+    run = search({**settings, "engine": {"ray": {"workers": 1}}}, runs=tmp_path, observer=heard)
+    assert proposals(run) == proposals(local)
+    for own, other in zip(run.trials, local.trials, strict=True):
+        assert (own.metrics, own.violations) == (other.metrics, other.violations)
+    assert heard.most == 1
+    assert heard.trials == list(run.trials)
+    assert heard.notes[-1] == "The budget of 12 trials is spent."
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "")  # what Ray has to say is in the file
+    assert (run.folder / "ray.log").exists()
+    assert run.environment["training_threads"] == 1
+
+
+def test_a_search_without_ray_names_the_extra(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_session, "find_spec", lambda name: None)
+    with pytest.raises(AttnasError) as caught:
+        search({**settings, "engine": "ray"}, runs=tmp_path)
+    assert str(caught.value) == (
+        "the engine 'ray' needs Ray, which is not installed: pip install 'attnas[ray]'."
+    )
+    assert not (tmp_path / "replayed").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_a_worker_for_which_no_machine_has_room_is_refused(settings, tmp_path, nodes):
+    with pytest.raises(InputError) as caught:
+        search({**settings, "engine": {"ray": {"gpus": 9}}}, runs=tmp_path)
+    assert str(caught.value) == (
+        "engine.ray.gpus: a worker cannot have 9: no machine of Ray has more than 0 GPUs."
+    )

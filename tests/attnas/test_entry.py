@@ -1,0 +1,92 @@
+"""Exit codes, one-line errors, and tracebacks on request alone."""
+
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from attnas import entry
+from attnas.entry import main, run_command
+from attnas.search_space import AttnasError, InputError
+
+
+@pytest.fixture
+def raising(monkeypatch):
+    """Makes every command raise."""
+
+    def raising(error):
+        def app(*_, **__):
+            raise error
+
+        monkeypatch.setattr(entry, "app", app)
+
+    return raising
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (AttnasError("no more."), 1, "attnas: no more.\n"),
+        (InputError("is missing.", key="data"), 2, "attnas: data: is missing.\n"),
+        (OSError(28, "No space left on device", "out.csv"), 1,
+         "attnas: out.csv: No space left on device.\n"),
+        (OSError("broken"), 1, "attnas: file system: broken.\n"),
+        (KeyError("x"), 1,
+         "attnas: internal error: KeyError: 'x'. --debug shows the traceback.\n"),
+        (BrokenPipeError(), 0, ""),
+    ],
+    ids=["attnas", "input", "os", "os without a file", "internal", "pipe"],
+)  # fmt: skip
+def test_an_error_is_one_line_with_its_exit_code(raising, capsys, error, code, said):
+    raising(error)
+    assert run_command(["pareto", "x"]) == code
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), typer.Abort()], ids=["ctrl-c", "abort"])
+@pytest.mark.parametrize("command", ["search", "confirm", "train", "report"])
+def test_an_interrupt_is_130_and_says_what_goes_on(raising, capsys, command, error):
+    raising(error)
+    assert run_command([command, "x"]) == 130
+    kept = " What was finished is saved; the same command goes on."
+    expected = f"Interrupted.{kept if command != 'report' else ''}\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_debug_adds_the_traceback_to_the_message(raising, capsys):
+    raising(InputError("is missing.", key="data"))
+    assert run_command(["pareto", "x"], debug=True) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback (most recent call last):")
+    assert said.endswith("attnas: data: is missing.\n")
+
+
+@pytest.mark.parametrize("place", [0, 2], ids=["first", "last"])
+def test_debug_may_stand_anywhere(monkeypatch, place):
+    calls = []
+    monkeypatch.setattr(
+        entry, "run_command", lambda arguments, *, debug: calls.append((arguments, debug)) or 2
+    )
+    words = ["show", "replayed"]
+    words.insert(place, "--debug")
+    monkeypatch.setattr(sys, "argv", ["attnas", *words])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert calls == [(["show", "replayed"], True)]
+
+
+def test_a_command_that_is_done_ends_with_0(capsys):
+    assert run_command(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("attnas ")
+    assert run_command(["nosuch"]) == 2
+    assert "No such command 'nosuch'" in capsys.readouterr().err
+
+
+def test_the_process_ends_with_the_exit_code(tmp_path):
+    command = [sys.executable, "-m", "attnas", "pareto", "nosuch"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "attnas: there is no run 'nosuch'. There is no run in runs.\n"
