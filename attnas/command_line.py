@@ -256,6 +256,12 @@ def train(
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the data.")] = 30,
     data: DataPath = None,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    hold_out_validation: Annotated[
+        bool,
+        typer.Option(
+            "--hold-out-validation", help="Weights that a search may begin with (init: FILE)."
+        ),
+    ] = False,
     output: Output = None,
 ) -> None:
     """Trains an exported architecture fully and scores it on the test split."""
@@ -263,7 +269,13 @@ def train(
 
     weights = output or exported.with_suffix(".safetensors")
     score = train_exported(
-        exported, epochs=epochs, data_path=data, seed=seed, weights=weights, say=say
+        exported,
+        epochs=epochs,
+        data_path=data,
+        seed=seed,
+        weights=weights,
+        say=say,
+        hold_out_validation=hold_out_validation,
     )
     print(json.dumps({"test_accuracy": score.accuracy, "test_loss": score.loss}))
     say(f"Wrote the weights to {weights}.")

@@ -1,6 +1,7 @@
 """The live page of a run: its report on localhost, made anew while the search goes on."""
 
 import threading
+import zlib
 from collections.abc import Callable
 from html import escape
 from http import HTTPStatus
@@ -13,13 +14,13 @@ from attnas.search_space import AttnasError, InputError
 ADDRESS = "127.0.0.1"  # this machine alone can see it
 REFRESH_SECONDS = 10
 
-# The browser asks for the number of trials and loads the page again only when there are more,
+# The browser asks what the run has come to and loads the page again only when that has changed,
 # so that a figure being looked at stays as it is.
 _SCRIPT = """
 <script>
 setInterval(async () => {{
   const answer = await fetch("/trials").catch(() => null);
-  if (answer && answer.ok && await answer.text() !== "{trials}") location.reload();
+  if (answer && answer.ok && await answer.text() !== "{state}") location.reload();
 }}, {milliseconds});
 </script>
 </body>"""
@@ -28,33 +29,42 @@ _PROBLEM = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>
 
 
 class _Pages:
-    """The page of a run, made again when trials were added."""
+    """The page of a run, made again when trials were added or measured again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = threading.Lock()  # one page at a time: each takes a second to make
-        self._made: tuple[int, str] | None = None
+        self._made: tuple[str, str] | None = None
 
-    def trials(self) -> int:
+    def state(self) -> str:
         with Run.open(self.folder) as run:
-            return len(run.trials)
+            return _state(run)
 
     def page(self) -> str:
         with self._lock, Run.open(self.folder) as run:
-            if self._made is None or self._made[0] != len(run.trials):
-                script = _SCRIPT.format(trials=len(run.trials), milliseconds=1000 * REFRESH_SECONDS)
+            state = _state(run)
+            if self._made is None or self._made[0] != state:
+                script = _SCRIPT.format(state=state, milliseconds=1000 * REFRESH_SECONDS)
                 before, _, after = report_page(run).rpartition("</body>")
-                self._made = len(run.trials), before + script + after
+                self._made = state, before + script + after
             return self._made[1]
 
 
+def _state(run: Run) -> str:
+    """The number of trials, and what tells their latencies from those measured before."""
+    if not run.remeasured:
+        return str(len(run.trials))
+    again = sorted((number, found.ms) for number, found in run.remeasured.items())
+    return f"{len(run.trials)}-{zlib.crc32(repr(again).encode()):08x}"
+
+
 class _Handler(BaseHTTPRequestHandler):
-    """Answers `/` with the page and `/trials` with the number of trials."""
+    """Answers `/` with the page and `/trials` with what the run's trials have come to."""
 
     server: "Dashboard"
 
     def do_GET(self) -> None:
-        host = (self.headers.get("Host") or "").rpartition(":")[0]
+        host = (self.headers.get("Host") or "").partition(":")[0]
         if host not in (ADDRESS, "localhost"):  # a name of another site that points here
             self._answer(HTTPStatus.FORBIDDEN, "text/plain", "This page is for localhost.")
             return
@@ -62,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
             if self.path == "/":
                 self._answer(HTTPStatus.OK, "text/html", self.server.pages.page())
             elif self.path == "/trials":
-                self._answer(HTTPStatus.OK, "text/plain", str(self.server.pages.trials()))
+                self._answer(HTTPStatus.OK, "text/plain", self.server.pages.state())
             else:
                 self._answer(HTTPStatus.NOT_FOUND, "text/plain", "There is nothing here.")
         except AttnasError as error:  # the page tries again by itself

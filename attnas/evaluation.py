@@ -7,10 +7,15 @@ from datetime import UTC, datetime
 
 from attnas.evaluator import Evaluation, Evaluator, Screening, TrainingFailed, missing_metrics
 from attnas.results import Objective, State, Trial
+from attnas.search_space import AttnasError
 from attnas.strategies import Proposal
 
 OnEpoch = Callable[[int, int], None]
 """Is told the epochs done and the epochs in all."""
+
+
+class EvaluatorLost(AttnasError):
+    """Nothing can be evaluated any more, which is no failure of a candidate: the search ends."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,18 @@ class Trained:
 
 
 def screen(proposal: Proposal, evaluator: Evaluator) -> Screened:
-    """The cheap metrics of a proposal; whatever the evaluator raises becomes the reason."""
+    """The cheap metrics of a proposal; whatever the evaluator raises becomes the reason.
+
+    Raises:
+        EvaluatorLost: the evaluator is gone.
+    """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     began = time.monotonic()
     screening, reason = Screening({}), ""
     try:
         screening = evaluator.screen(proposal.architecture)
+    except EvaluatorLost:
+        raise
     except Exception as error:  # a candidate may fail in any way: the search goes on
         reason = _reason(error)
     return Screened(screening, reason, time.monotonic() - began, started)

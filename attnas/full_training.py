@@ -32,9 +32,12 @@ def train_exported(
     seed: int,
     weights: Path,
     say: Callable[[str], None],
+    hold_out_validation: bool = False,
 ) -> Outcome:
     """Trains on all images but the test split and writes the weights as safetensors.
 
+    `hold_out_validation` keeps the validation split from training too: a search with the same
+    splits may begin with such weights (`init`), as they have not seen what it is scored on.
     The data and the recipe are those of the search; `data_path` says where the data are now.
     A checkpoint beside the weights file is kept until the training ends: the same call goes
     on where it was interrupted.
@@ -47,7 +50,9 @@ def train_exported(
     for key in ("data", "recipe"):
         if not isinstance(document.get(key), dict):
             raise InputError("must be a mapping, as an export has it.", key=key, file=str(exported))
-    data = _all_but_test(document["data"], data_path, str(exported))
+    data = _data(document["data"], data_path, str(exported))
+    if not hold_out_validation:
+        data = _with_validation(data)
     if data.input_shape != architecture.backbone.input_shape:
         raise InputError(
             f"the images are {data.input_shape}; the architecture was made for "
@@ -57,7 +62,7 @@ def train_exported(
         )
     recipe = _recipe(document["recipe"], epochs, str(exported))
     network = build(architecture, seed=seed)
-    checkpoint = _checkpoint(document, recipe, seed, weights)
+    checkpoint = _checkpoint(document, recipe, seed, weights, len(data.train))
     goes_on = " Going on from its checkpoint." if checkpoint.path.exists() else ""
     say(f"{architecture}: {len(data.train):,} images, {epochs} epochs.{goes_on}")
     try:
@@ -82,12 +87,15 @@ def train_exported(
     return outcome
 
 
-def _checkpoint(document: dict[str, Any], recipe: Recipe, seed: int, weights: Path) -> Checkpoint:
+def _checkpoint(
+    document: dict[str, Any], recipe: Recipe, seed: int, weights: Path, images: int
+) -> Checkpoint:
     """Where this training leaves its state: beside the weights, named by all that it depends on."""
     network = {key: document.get(key) for key in ("backbone", "choices", "identity_start")}
     facts = {
         **network,
         "data": document["data"]["data_sha256"],
+        "images": images,
         "recipe": asdict(recipe),
         "seed": seed,
     }
@@ -106,8 +114,8 @@ def _recipe(settings: dict, epochs: int, file: str) -> Recipe:
         ) from error
 
 
-def _all_but_test(facts: dict, data_path: str | None, file: str) -> Data:
-    """The data of the search with its validation images given back to training."""
+def _data(facts: dict, data_path: str | None, file: str) -> Data:
+    """The data of the search, split as there; training gets what no split had."""
     if not facts:
         raise InputError("the run replayed a table: there are no data to train on.", file=file)
     try:
@@ -124,6 +132,11 @@ def _all_but_test(facts: dict, data_path: str | None, file: str) -> Data:
     data = load_data(source, **settings)
     if data.facts["data_sha256"] != digest:
         raise InputError("the data are not those of the search.", key="data", file=file)
+    return data
+
+
+def _with_validation(data: Data) -> Data:
+    """The data with the validation images given back to training."""
     together = Pool(
         torch.cat([data.train.images, data.validation.images]),
         torch.cat([data.train.labels, data.validation.labels]),

@@ -36,8 +36,8 @@ from .setup import Problem, make_device, make_problem
 FORMAT = 1
 
 _DISTRUST = (
-    f"A table decides nothing in a search with a mean error above {TRUSTED_MAPE:.0%}: every "
-    "latency is then measured. `attnas profile CONFIG --force` makes it again; on a quiet "
+    f"With a mean error above {TRUSTED_MAPE:.0%} a table rejects nothing: every latency is "
+    "measured. `attnas profile CONFIG --force` makes it again; on a quiet "
     "machine, or with more --seconds, it will be better."
 )
 

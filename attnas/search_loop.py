@@ -63,9 +63,9 @@ def search(
 
 def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine) -> Run:
     import_plugins(config.plugins)
-    existing = _existing_run(config, runs)
     problem = make_problem(config)
     strategy = make_searcher(config, problem)
+    existing = _existing_run(config, runs)
     plain = screening_from(existing.facts) if existing is not None else None
     folder = run_folder(config, runs)
     evaluator = engine.evaluator(config, problem, plain, folder / CHECKPOINTS)

@@ -203,8 +203,9 @@ def make_searcher(config: Config, problem: Problem) -> Strategy:
     """The strategy.
 
     Raises:
-        InputError: an unknown strategy or setting, the message names the nearest; or one that
-            trains no supernet, where trainings are to begin with its weights.
+        InputError: an unknown strategy or setting, the message names the nearest; one that
+            trains no supernet, where trainings are to begin with its weights; or one that
+            needs images, where a table is replayed.
     """
     settings: dict[str, Any] = config.strategy.options
     for key in ("space", "objectives", "epochs", "seed"):
@@ -218,6 +219,12 @@ def make_searcher(config: Config, problem: Problem) -> Strategy:
         seed=config.seed,
         **settings,
     )
+    if isinstance(strategy, Preparing) and problem.data is None:
+        raise InputError(
+            f"'{config.strategy.name}' trains a network of its own, for which a table has no "
+            "images. Leave out 'evaluator', or take another strategy.",
+            key="strategy.name",
+        )
     if config.init == "supernet" and not isinstance(strategy, Preparing):
         raise InputError(
             f"'{config.strategy.name}' trains no supernet. Take a strategy that does (darts, "
@@ -238,17 +245,12 @@ def prepared(
     """The strategy that proposes; one that must train something of its own does so now.
 
     Raises:
-        InputError: it needs images, and a table is replayed.
         AttnasError: its training failed.
     """
     if not isinstance(strategy, Preparing):
         return strategy
     if problem.data is None:
-        raise InputError(
-            f"'{config.strategy.name}' trains a network of its own, for which a table has no "
-            "images. Leave out 'evaluator', or take another strategy.",
-            key="strategy.name",
-        )
+        raise ValueError("without images nothing can be trained")
 
     def latency_table() -> LatencyTable:
         from .latency_tables import latency_table as make_table

@@ -8,7 +8,7 @@ Question: how many epochs does halving need for what full training finds?
 The first replays a table with several numbers of epochs (`benchmarks.record_table --rungs`):
 about two minutes for 30 seeds, nothing is trained. A search maximises accuracy and minimises
 latency under the bound that half of the table meets, begins with the plain backbone, and
-trains TRIALS architectures fully; halving around the same strategy gets as many epochs. What
+trains 15 architectures fully; halving around the same strategy gets as many epochs. What
 counts is the hypervolume of the architectures that were trained fully, as a share of the true
 front's. `full`: epochs after which full training has the hypervolume that it ends with;
 `halving`: epochs after which halving has 99 % of that (as if never: twice the budget). `loss`
@@ -48,7 +48,7 @@ from benchmarks.record_table import TABLE, recorded_space, resnet8
 
 OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
 INSIDE = ("random", "local")
-SEEDS, TRIALS = 30, 40
+SEEDS, TRIALS = 30, 15
 SHARE = 0.4  # of the epochs of full training
 RUNGS = TABLE.with_name("cifar10-resnet8-rungs.parquet")
 
@@ -185,7 +185,7 @@ def compare(replay: Replay, inside: str, seeds: int, trials: int) -> list[dict[s
 
 def replayed(options: argparse.Namespace) -> dict[str, Any]:
     replay = load(options.table)
-    seeds, trials = (2, 8) if options.quick else (SEEDS, TRIALS)
+    seeds, trials = (2, 8) if options.quick else (SEEDS, options.trials)
     results = {inside: compare(replay, inside, seeds, trials) for inside in INSIDE}
     recorded = [
         Trial(i, a, epochs, "complete", found)
@@ -279,6 +279,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", help="CIFAR-10: train for real")
     parser.add_argument("--source", default="parquet", help="what kind of data that is")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    parser.add_argument("--trials", type=int, default=TRIALS, help="full trainings of a replay")
     parser.add_argument("--quick", action="store_true", help="2 seeds and 8 trials, or 3 trials")
     parser.add_argument("--out", type=Path, default=RESULTS / "halving.json", help="the JSON")
     return parser.parse_args(arguments)

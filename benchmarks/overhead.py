@@ -152,7 +152,8 @@ def show(results: dict[str, Any]) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    known = [name for name in strategies() if name not in preparing_strategies()]
+    around_others = {"halving"}  # it costs what the strategy inside costs
+    known = [n for n in strategies() if n not in {*preparing_strategies(), *around_others}]
     parser.add_argument("--only", nargs="+", default=known, metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="30 trials in the run, 3 measured")
     parser.add_argument("--out", type=Path, default=RESULTS / "overhead.json", help="the JSON")

@@ -15,13 +15,15 @@ from .evaluator import (
     missing_metrics,
 )
 from .initial_weights import FromBackbone, FromScratch, FromSupernet, Start
-from .latency_table import LatencyTable
+from .latency_table import TRUSTED_MAPE, LatencyTable
+from .optimizer import set_rate, sgd
 from .recipe import Recipe, half_epochs, one_cycle
 from .table import Table
 from .time_slices import TimeSlices, take_turns
 from .training import Outcome, TrainingFailed, train
 
 __all__ = [
+    "TRUSTED_MAPE",
     "AdditiveCost",
     "Batches",
     "Checkpoint",
@@ -52,6 +54,8 @@ __all__ = [
     "missing_metrics",
     "one_cycle",
     "safe_layout",
+    "set_rate",
+    "sgd",
     "take_turns",
     "train",
 ]

@@ -41,8 +41,8 @@ class FromBackbone:
     """A trained backbone's weights, and new blocks.
 
     With identity starts a candidate computes at first what the trained backbone does. Weights
-    that have seen the validation images, as those that `attnas train` writes have, make all
-    accuracies of a run too high, though alike.
+    that have seen the validation images, as those that `attnas train` writes without
+    `--hold-out-validation` have, make all accuracies of a run too high, though alike.
     """
 
     weights: Mapping[str, Tensor]
@@ -120,8 +120,7 @@ def read_weights(path: str | Path, backbone: Backbone) -> tuple[dict[str, Tensor
         ) from None
     except Exception as error:  # a file of another kind makes torch raise anything
         raise InputError(
-            f"'{path}' is neither safetensors (.safetensors) nor a state dict of torch.save that "
-            f"weights_only reads: {_first_line(error)}",
+            f"'{path}' is neither safetensors (.safetensors) nor a state dict of torch.save.",
             key="init",
         ) from error
     if not isinstance(kept, Mapping):

@@ -15,8 +15,9 @@ from torch import nn
 from .batches import Batches, network_seed, safe_layout
 from .checkpoint import Checkpoint
 from .data import Data, Pool
+from .optimizer import set_rate, sgd
 from .precision import bfloat16_pays
-from .recipe import Recipe, half_epochs, one_cycle
+from .recipe import Recipe, half_epochs
 
 Failure = Literal["diverged", "out of memory", "time limit", "raised"]
 Split = Literal["validation", "test"]
@@ -189,20 +190,6 @@ def _setting(network: nn.Module, data: Data, recipe: Recipe, device: str, begin:
     )
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=True,
-    )
-
-
 def _train_epochs(
     network: nn.Module,
     recipe: Recipe,
@@ -214,7 +201,7 @@ def _train_epochs(
     """Trains the planned epochs that the checkpoint does not hold; every epoch's mean loss."""
     with _failures(), _reproducible(setting.device):
         setting.place(network)
-        optimizer = _optimizer(network, recipe)
+        optimizer = sgd(network, recipe)
         done = checkpoint.restore(network, optimizer, at_most=len(planned)) if checkpoint else []
     written = time.monotonic()
     for epoch in planned[len(done) :]:
@@ -245,10 +232,7 @@ def _train_epoch(
     batches = setting.batches.epoch(epoch.seed, epoch.number, small=epoch.small)
     for number, (inputs, labels) in enumerate(batches):
         setting.check_time()
-        step = epoch.number * steps + number
-        share = one_cycle(step, epoch.count * steps, recipe.warmup)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * share
+        set_rate(optimizer, recipe, epoch.number * steps + number, epoch.count * steps)
         with setting.autocast():
             logits = network(inputs)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)

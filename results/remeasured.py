@@ -34,9 +34,15 @@ class Remeasured:
 
 
 def overlaid(trials: Sequence[Trial], again: Mapping[int, Remeasured]) -> tuple[Trial, ...]:
-    """The trials with the latencies measured again, by trial number, in place of the recorded."""
+    """The trials with the latencies measured again, by trial number, in place of the recorded.
+
+    Only of complete trials: what another one failed by, or was ruled out by, stays.
+    """
     return tuple(
-        _with(trial, again[trial.number]) if trial.number in again else trial for trial in trials
+        _with(trial, again[trial.number])
+        if trial.number in again and trial.state == "complete"
+        else trial
+        for trial in trials
     )
 
 

@@ -192,7 +192,8 @@ class Run:
         with locked(self.folder), self._store.lock(note):
             if self._store.count() != len(self._recorded):
                 self._recorded = tuple(self._store.load(self.backbone))
-                self._trials = overlaid(self._recorded, self._again)
+            self._again = read_remeasured(self.folder)
+            self._trials = overlaid(self._recorded, self._again)
             self._locked = True
             try:
                 yield

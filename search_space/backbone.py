@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -38,7 +38,7 @@ class Backbone:
         if self.classes < 2:
             raise ValueError(f"a classifier needs at least 2 classes, not {self.classes}")
 
-    @property
+    @cached_property
     def stage_names(self) -> tuple[str, ...]:
         return tuple(stage.name for stage in self.stages) or tuple(_traced(self))
 

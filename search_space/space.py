@@ -130,7 +130,7 @@ class SearchSpace:
             isinstance(architecture, Architecture)
             and self._is_ours(architecture)
             and architecture.identity_start == self.identity_start
-            and None not in self._positions(architecture)
+            and None not in self.positions(architecture)
         )
 
     def sample(self, rng: np.random.Generator) -> Architecture:
@@ -169,7 +169,7 @@ class SearchSpace:
 
     def neighbours(self, architecture: Architecture) -> list[Architecture]:
         """The architectures of the space that differ in exactly one stage."""
-        positions = self._positions(architecture)
+        positions = self.positions(architecture)
         outside = [stage for stage, position in enumerate(positions) if position is None]
         stages = range(len(positions)) if not outside else outside if len(outside) == 1 else ()
         return [
@@ -184,7 +184,7 @@ class SearchSpace:
 
         From outside the space: the choices that are not allowed are drawn anew.
         """
-        if None in self._positions(architecture):
+        if None in self.positions(architecture):
             return self._repaired(architecture.choices, rng)
         if self.size == 1:
             return architecture
@@ -206,6 +206,17 @@ class SearchSpace:
         pairs = zip(from_mother, mother.choices, father.choices, strict=True)
         return self._repaired(tuple(m if take else f for take, m, f in pairs), rng)
 
+    def positions(self, architecture: Architecture) -> list[int | None]:
+        """The number of each choice among its stage's options; None if it is not allowed.
+
+        Raises:
+            ValueError: the architecture has another backbone.
+        """
+        if not self._is_ours(architecture):
+            raise ValueError(f"{architecture} is not of the backbone {self.backbone.name}")
+        pairs = zip(self._position, architecture.choices, strict=True)
+        return [position.get(choice) for position, choice in pairs]
+
     @property
     def encoded_size(self) -> int:
         """The length of an encoding: the number of options of all stages together."""
@@ -219,7 +230,7 @@ class SearchSpace:
             not allowed.
         """
         encoded = np.zeros(self.encoded_size)
-        for start, position in zip(self._starts, self._positions(architecture), strict=True):
+        for start, position in zip(self._starts, self.positions(architecture), strict=True):
             if position is not None:
                 encoded[start + position] = 1.0
         return encoded
@@ -344,19 +355,8 @@ class SearchSpace:
     def _is_ours(self, architecture: Architecture) -> bool:
         return architecture.backbone is self.backbone or architecture.backbone == self.backbone
 
-    def _positions(self, architecture: Architecture) -> list[int | None]:
-        """The number of each choice among its stage's options; None if it is not allowed.
-
-        Raises:
-            ValueError: the architecture has another backbone.
-        """
-        if not self._is_ours(architecture):
-            raise ValueError(f"{architecture} is not of the backbone {self.backbone.name}")
-        pairs = zip(self._position, architecture.choices, strict=True)
-        return [position.get(choice) for position, choice in pairs]
-
     def _inside(self, architecture: Architecture) -> list[int]:
-        positions = [p for p in self._positions(architecture) if p is not None]
+        positions = [p for p in self.positions(architecture) if p is not None]
         if len(positions) < len(self.allowed):
             raise ValueError(f"{architecture} is not in the search space")
         return positions

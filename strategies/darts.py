@@ -1,28 +1,20 @@
 """Differentiable architecture search: a mixture of all options at every site."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from attnas.results import Objective
-from attnas.search_space import SearchSpace
-
-from .protocol import History, Proposal, Resources
-from .recommended import Recommended
-from .registry import check_settings, register_strategy, setting
-from .relaxation import Gates, Step, learn
-from .targets import check_targets
-from .weight_sharing import prepare_recommended, unprepared
+from .registry import register_strategy, setting
+from .relaxation import Differentiable, Gates, Step
 
 EPSILON = 0.01  # the length of the step of the finite difference, as in the paper's section 2.3
 
 
 @register_strategy("darts")
 @dataclass(frozen=True)
-class Darts:
+class Darts(Differentiable):
     """DARTS: trains a softmax-weighted mixture of all options, its weights by their gradient.
 
     Source: Liu et al. 2019, "DARTS: differentiable architecture search", ICLR,
@@ -33,35 +25,7 @@ class Darts:
     higher rate for them as the training is short, and a `warmup` of the weights alone.
     """
 
-    space: SearchSpace
-    objectives: tuple[Objective, ...]
-    epochs: int
-    seed: int
-    check: int = setting(10, "random architectures trained as the control", low=0)
-    supernet_epochs: int = setting(
-        0, "epochs of the supernet's training; 0: twice those of a trial", low=0
-    )
-    warmup: float = setting(0.3, "share of these in which logits rest", low=0, high=0.9)
-    architecture_rate: float = setting(0.02, "Adam's rate for the logits", low=1e-5, high=1)
     order: int = setting(1, "of the gradient: 2 looks one step of the weights ahead", low=1, high=2)
-    candidates: int = setting(8, "architectures recommended for each target", low=1)
-    targets: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-        check_targets(self.targets)
-
-    def propose(self, history: History) -> Proposal | None:
-        """Not of itself: see `prepare`."""
-        raise unprepared(self)
-
-    def prepare(self, resources: Resources) -> Recommended:
-        """Trains supernet and logits, and gives what proposes the most probable architectures.
-
-        Raises:
-            AttnasError: nothing meets the constraints, or the training failed.
-        """
-        return prepare_recommended(self, resources, lambda task: learn(task, self))
 
     @property
     def betas(self) -> tuple[float, float]:
@@ -80,9 +44,6 @@ class Darts:
             lambda: step.loss(mixture(step.logits), step.selection),
             step.rate,
         )
-
-    def settled(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> list[Tensor]:
-        return list(after)
 
 
 def mixture(logits: Sequence[Tensor]) -> list[Tensor]:

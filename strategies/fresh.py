@@ -11,8 +11,9 @@ from .protocol import History, Proposal
 
 def spent(history: History, epochs: int) -> frozenset[Architecture]:
     """Architectures that must not be proposed at this fidelity."""
-    tried = {architecture for architecture, done in history.tried if done == epochs}
-    return history.rejected | tried
+    ended = (t.architecture for t in history.finished if t.epochs == epochs)
+    running = (p.architecture for p in history.running if p.epochs == epochs)
+    return history.rejected.union(ended, running)
 
 
 def fresh(

@@ -1,26 +1,20 @@
 """Differentiable search by sampling: one path a step, by the Gumbel-max trick."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from attnas.results import Objective
-from attnas.search_space import InputError, SearchSpace
+from attnas.search_space import InputError
 
-from .protocol import History, Proposal, Resources
-from .recommended import Recommended
-from .registry import check_settings, register_strategy, setting
-from .relaxation import Gates, Step, learn
-from .targets import check_targets
-from .weight_sharing import prepare_recommended, unprepared
+from .registry import register_strategy, setting
+from .relaxation import Differentiable, Gates, Step
 
 
 @register_strategy("gdas")
 @dataclass(frozen=True)
-class Gdas:
+class Gdas(Differentiable):
     """GDAS: trains one sampled path a step, with a straight-through gradient to the logits.
 
     Source: Dong and Yang 2019, "Searching for a robust neural architecture in four GPU hours",
@@ -33,42 +27,18 @@ class Gdas:
     that of the one less noisy.
     """
 
-    space: SearchSpace
-    objectives: tuple[Objective, ...]
-    epochs: int
-    seed: int
-    check: int = setting(10, "random architectures trained as the control", low=0)
-    supernet_epochs: int = setting(
-        0, "epochs of the supernet's training; 0: twice those of a trial", low=0
-    )
-    warmup: float = setting(0.3, "share of these in which logits rest", low=0, high=0.9)
     architecture_rate: float = setting(0.01, "Adam's rate for the logits", low=1e-5, high=1)
     temperature_start: float = setting(10.0, "of the Gumbel softmax, at first", low=0.01)
     temperature_end: float = setting(0.1, "at the end; it falls in a straight line", low=0.01)
-    candidates: int = setting(8, "architectures recommended for each target", low=1)
-    targets: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_settings(self)
-        check_targets(self.targets)
+        super().__post_init__()
         if self.temperature_end > self.temperature_start:
             raise InputError(
                 f"cannot be {self.temperature_end:g}, more than at the start. Write at most "
                 f"{self.temperature_start:g}.",
                 key="temperature_end",
             )
-
-    def propose(self, history: History) -> Proposal | None:
-        """Not of itself: see `prepare`."""
-        raise unprepared(self)
-
-    def prepare(self, resources: Resources) -> Recommended:
-        """Trains supernet and logits, and gives what proposes the most probable architectures.
-
-        Raises:
-            AttnasError: nothing meets the constraints, or the training failed.
-        """
-        return prepare_recommended(self, resources, lambda task: learn(task, self))
 
     @property
     def betas(self) -> tuple[float, float]:
@@ -86,9 +56,6 @@ class Gdas:
     def gradient(self, step: Step) -> list[Tensor]:
         sampled = straight_through(step.logits, step.generator, self.temperature(step.done))
         return step.by_logits(step.loss(sampled, step.selection))
-
-    def settled(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> list[Tensor]:
-        return list(after)
 
 
 def straight_through(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 
 import numpy as np
 
@@ -60,9 +61,8 @@ class Halving:
             )
         if len(self.rungs) < 2:
             raise InputError(
-                f"{self.min_epochs} of {self.epochs} epochs leave no rung to halve at with eta "
-                f"{self.eta}. Write at most {max(1, self.epochs // self.eta)}, or train for at "
-                f"least {self.min_epochs * self.eta} epochs.",
+                f"with {self.min_epochs} of {self.epochs} epochs and eta {self.eta} there is no "
+                f"rung to halve at. {self._remedy()}",
                 key="min_epochs",
             )
         _ = self.inner  # what is wrong with it is told now
@@ -70,10 +70,15 @@ class Halving:
     @cached_property
     def rungs(self) -> tuple[int, ...]:
         """Epochs of each rung, rising; the last is the whole training."""
-        if self.min_epochs >= self.epochs:
-            return (self.epochs,)
-        steps = max(0, round(math.log(self.epochs / self.min_epochs, self.eta)))
-        return (*(self.min_epochs * self.eta**k for k in range(steps)), self.epochs)
+        return rungs(self.min_epochs, self.epochs, self.eta)
+
+    def _remedy(self) -> str:
+        """What would give two rungs."""
+        low, eta = self.min_epochs, self.eta
+        fitting = [e for e in range(1, self.epochs) if len(rungs(e, self.epochs, eta)) > 1]
+        longer = next(e for e in count(low) if len(rungs(low, e, eta)) > 1)
+        least = f"Write at most {max(fitting)}, or train" if fitting else "Train"
+        return f"{least} for at least {longer} epochs."
 
     @cached_property
     def inner(self) -> Strategy:
@@ -133,6 +138,14 @@ class Halving:
         begun = dict.fromkeys(i.architecture for i in ended_or_not if i.epochs in self.rungs)
         waiting = tuple(Proposal(a, lowest) for a in begun if a not in known and a in self.space)
         return History(tuple(seen), waiting, history.next_number)
+
+
+def rungs(lowest: int, highest: int, eta: int) -> tuple[int, ...]:
+    """Epochs of each rung: `lowest` times powers of `eta`, as many as fit best, and `highest`."""
+    if lowest >= highest:
+        return (highest,)
+    steps = max(0, round(math.log(highest / lowest, eta)))
+    return (*(lowest * eta**k for k in range(steps)), highest)
 
 
 def promotable(rung: Sequence[Trial], objectives: Sequence[Objective], eta: int) -> list[Trial]:

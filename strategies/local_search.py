@@ -1,6 +1,6 @@
 """Local search: what differs in one stage from the best so far."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from attnas.search_space import Architecture, SearchSpace
 
 from .fresh import fresh, spent
 from .protocol import History, Proposal, generator
-from .ranking import ranking
+from .ranking import merit
 from .registry import check_settings, register_strategy, setting
 
 
@@ -46,10 +46,32 @@ class Local:
     ) -> Iterator[Architecture]:
         """A random untried neighbour of each trial, from the best rank to the worst."""
         used = spent(history, self.epochs)
-        ranked = ranking(history.finished, self.objectives)
+        rank = merit(history.finished, self.objectives)
         shuffled = rng.permutation(len(history.finished))
-        for position in shuffled[np.argsort(ranked.rank[shuffled], kind="stable")]:
-            trial = history.finished[position]
-            around = [a for a in self.space.neighbours(trial.architecture) if a not in used]
+        tried = Tried(self.space, used)
+        for position in shuffled[np.argsort(rank[shuffled], kind="stable")]:
+            architecture = history.finished[position].architecture
+            if tried.surround(architecture):
+                continue
+            around = [a for a in self.space.neighbours(architecture) if a not in used]
             if around:
                 yield around[rng.integers(len(around))]
+
+
+class Tried:
+    """Architectures of the space as numbers, to count those around one in a single step."""
+
+    def __init__(self, space: SearchSpace, architectures: Iterable[Architecture]) -> None:
+        self.space, self._stages = space, len(space.allowed)
+        ours = (a for a in architectures if a.identity_start == space.identity_start)
+        rows = [p for p in map(space.positions, ours) if None not in p]
+        self._positions = np.array(rows, dtype=np.int64).reshape(len(rows), self._stages)
+
+    def surround(self, architecture: Architecture) -> bool:
+        """Whether every neighbour of an architecture of the space is among them."""
+        position = self.space.positions(architecture)
+        if None in position:
+            return False  # its neighbours are others
+        alike = (self._positions == np.array(position)).sum(axis=1)
+        neighbours = self.space.encoded_size - self._stages
+        return int(np.count_nonzero(alike == self._stages - 1)) == neighbours

@@ -189,10 +189,10 @@ class NNITuner:
         if not distributions(self.space):
             return
         first = self.seed if TUNERS[self.tuner].by_step else int(rng.integers(2**31))
-        asked = None
+        asked, used = None, spent(history, self.epochs)
         with _drawing_from(first):
             for asked in self._asked(history, first):
-                if asked not in spent(history, self.epochs):
+                if asked not in used:
                     break
         if asked is None:
             return

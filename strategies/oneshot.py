@@ -1,22 +1,19 @@
 """One-shot search: a single-path supernet, then evolution over inherited weights."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from attnas.results import Objective
-from attnas.search_space import Architecture, SearchSpace
+from attnas.search_space import Architecture
 from attnas.search_space.supernet import Supernet
 
-from .protocol import History, Proposal, Resources
+from .on_supernet import OnSupernet
 from .recommendation import Recommendation, Target
-from .recommended import Recommended, merit
-from .registry import check_settings, register_strategy, setting
+from .recommended import merit
+from .registry import register_strategy, setting
 from .supernet_training import train_supernet
-from .targets import check_targets
-from .weight_sharing import Task, prepare_recommended, unprepared
+from .weight_sharing import Task
 
 PARENTS = 0.5  # share of a population that may be parents, the best
 MUTATED = 0.5  # share of the children that have one parent, mutated; the others have two
@@ -25,7 +22,7 @@ TRIES = 200  # draws for one child that is new and within the bounds
 
 @register_strategy("oneshot")
 @dataclass(frozen=True)
-class OneShot:
+class OneShot(OnSupernet):
     """Weight sharing: trains one supernet along drawn paths, then evolves over its weights.
 
     Source: Guo et al. 2020, "Single path one-shot neural architecture search with uniform
@@ -36,36 +33,11 @@ class OneShot:
     are means over the paths that use a parameter (`MeanGradients`).
     """
 
-    space: SearchSpace
-    objectives: tuple[Objective, ...]
-    epochs: int
-    seed: int
-    supernet_epochs: int = setting(
-        0, "epochs of the supernet's training; 0: twice those of a trial", low=0
-    )
     paths: int = setting(4, "architectures trained in each step of the supernet", low=1)
     population: int = setting(20, "architectures scored in a generation", low=2)
     generations: int = setting(5, "of the evolution over inherited weights", low=1)
-    check: int = setting(10, "random architectures trained as the control", low=0)
-    targets: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        check_settings(self)
-        check_targets(self.targets)
-
-    def propose(self, history: History) -> Proposal | None:
-        """Not of itself: see `prepare`."""
-        raise unprepared(self)
-
-    def prepare(self, resources: Resources) -> Recommended:
-        """Trains the supernet, evolves, and gives what proposes the result.
-
-        Raises:
-            AttnasError: nothing meets the constraints, or the training failed.
-        """
-        return prepare_recommended(self, resources, self._search)
-
-    def _search(self, task: Task) -> Sequence[Recommendation]:
+    def search(self, task: Task) -> Sequence[Recommendation]:
         net = task.supernet()
         epochs = self.supernet_epochs or 2 * self.epochs
         train_supernet(task, net, epochs=epochs, paths=self.paths)

@@ -77,7 +77,7 @@ def ask(
     they pass over. Where all stages are frozen it is the one architecture of the space.
     """
     known = distributions(space)
-    pending = [add_running(study, space, a) for a in running]
+    pending = [_add_open(study, known, parameters(space, a)) for a in running]
     asked = _add_open(study, {}, {})
     if jointly:
         values = sampler.sample_relative(study, asked, known)

@@ -1,26 +1,18 @@
 """Differentiable search with two sampled paths a step, and the cost in the objective."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from attnas.results import Objective
-from attnas.search_space import SearchSpace
-
-from .protocol import History, Proposal, Resources
-from .recommended import Recommended
-from .registry import check_settings, register_strategy, setting
-from .relaxation import Gates, Step, learn
-from .targets import check_targets
-from .weight_sharing import prepare_recommended, unprepared
+from .registry import register_strategy
+from .relaxation import Differentiable, Gates, Step
 
 
 @register_strategy("proxyless")
 @dataclass(frozen=True)
-class Proxyless:
+class Proxyless(Differentiable):
     """ProxylessNAS: trains one sampled path a step, the logits on two paths with binary gates.
 
     Source: Cai et al. 2019, "ProxylessNAS: direct neural architecture search on target task and
@@ -31,35 +23,6 @@ class Proxyless:
     (eq. 7) with the multiplier that holds the budgets instead of a fixed weight (`project`),
     so with a budget the others' probabilities stay up to that.
     """
-
-    space: SearchSpace
-    objectives: tuple[Objective, ...]
-    epochs: int
-    seed: int
-    check: int = setting(10, "random architectures trained as the control", low=0)
-    supernet_epochs: int = setting(
-        0, "epochs of the supernet's training; 0: twice those of a trial", low=0
-    )
-    warmup: float = setting(0.3, "share of these in which logits rest", low=0, high=0.9)
-    architecture_rate: float = setting(0.02, "Adam's rate for the logits", low=1e-5, high=1)
-    candidates: int = setting(8, "architectures recommended for each target", low=1)
-    targets: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_settings(self)
-        check_targets(self.targets)
-
-    def propose(self, history: History) -> Proposal | None:
-        """Not of itself: see `prepare`."""
-        raise unprepared(self)
-
-    def prepare(self, resources: Resources) -> Recommended:
-        """Trains supernet and logits, and gives what proposes the most probable architectures.
-
-        Raises:
-            AttnasError: nothing meets the constraints, or the training failed.
-        """
-        return prepare_recommended(self, resources, lambda task: learn(task, self))
 
     @property
     def betas(self) -> tuple[float, float]:

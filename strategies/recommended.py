@@ -84,13 +84,16 @@ class Recommended:
         yield from (control.architecture for control in self.found.controls)
 
     def _known(self, trials: Sequence[Trial]) -> tuple[Measured, frozenset[Architecture]]:
-        """Costs that were measured, and what is out of question; a trial's word counts last."""
+        """Costs that were measured, and what is out of question; a trial's word counts last.
+
+        Out of question is also what was trained and then broke a constraint.
+        """
         measured = {
             **self.found.measured,
             **{t.architecture: t.metrics for t in trials if t.metrics},
         }
         seen = {t.architecture for t in trials}
-        ruled_out = {t.architecture for t in trials if t.state != "complete"}
+        ruled_out = {t.architecture for t in trials if not t.feasible}
         return measured, frozenset(ruled_out | (self.found.rejected - seen))
 
     @cached_property

@@ -9,23 +9,25 @@ a step each, so that the weights are trained once and for all of them.
 """
 
 import itertools
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnas.evaluator import half_epochs
+from attnas.evaluator import half_epochs, set_rate, sgd
 from attnas.search_space import Architecture, AttnasError, SearchSpace
 
 from .budgets import Budget, out_of_reach, project
 from .checkpoint import Stateful
 from .most_probable import most_probable
+from .on_supernet import OnSupernet
 from .recommendation import Recommendation, Target
-from .supernet_training import set_rate, sgd
+from .registry import setting
 from .weight_sharing import Task, check_finite
 
 if TYPE_CHECKING:
@@ -56,12 +58,14 @@ class Step:
     generator: torch.Generator
     done: float
     rate: float
+    label_smoothing: float = 0.0
 
     def loss(self, gates: Gates, batch: Batch) -> Tensor:
-        """The cross-entropy of the mixture, in nats."""
+        """The cross-entropy of the mixture, in nats, with the recipe's label smoothing."""
         inputs, labels = batch
         self.net.mix([_on(inputs.device, stage) for stage in gates])
-        return F.cross_entropy(self.net(inputs).float(), labels)
+        scores = self.net(inputs).float()
+        return F.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
 
     def by_logits(self, loss: Tensor) -> list[Tensor]:
         """The gradient of a loss; zero for the logits of a stage that it does not depend on."""
@@ -72,45 +76,38 @@ class Step:
         )
 
 
-class Differentiable(Protocol):
-    """What distinguishes the strategies: how the choice of a stage is relaxed."""
+@dataclass(frozen=True)
+class Differentiable(OnSupernet):
+    """What distinguishes the strategies: how the choice of a stage is relaxed.
+
+    In the first share `warmup` of the steps the logits rest. `architecture_rate` is Adam's
+    learning rate for them.
+    """
+
+    warmup: float = setting(0.3, "share of these in which logits rest", low=0, high=0.9)
+    architecture_rate: float = setting(0.02, "Adam's rate for the logits", low=1e-5, high=1)
+    candidates: int = setting(8, "architectures recommended for each target", low=1)
 
     @property
-    def supernet_epochs(self) -> int:
-        """Epochs of the supernet; 0: twice those of a trial."""
-        ...
-
-    @property
-    def warmup(self) -> float:
-        """The share of the steps, the first ones, in which the logits rest."""
-        ...
-
-    @property
-    def architecture_rate(self) -> float:
-        """Adam's learning rate for the logits."""
-        ...
-
-    @property
-    def candidates(self) -> int:
-        """How many architectures are recommended for each target."""
-        ...
-
-    @property
+    @abstractmethod
     def betas(self) -> tuple[float, float]:
         """Adam's, for the logits."""
-        ...
 
+    @abstractmethod
     def gradient(self, step: Step) -> list[Tensor]:
         """The gradient that the logits are moved by, one tensor a stage."""
-        ...
 
+    @abstractmethod
     def gates(self, step: Step) -> Gates:
         """What the weights are trained with; without a gradient to the logits."""
-        ...
 
     def settled(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> list[Tensor]:
         """The logits after Adam's step, put right where the method wants it."""
-        ...
+        return list(after)
+
+    def search(self, task: Task) -> list[Recommendation]:
+        """Trains supernet and logits; returns the most probable architectures."""
+        return learn(task, self)
 
 
 @dataclass(frozen=True)
@@ -214,7 +211,7 @@ class _Training:
 
     def run(self, epoch: int) -> None:
         """One pass over the weights' images, with draws of its own."""
-        task, batches = self.task, self.task.weight_batches
+        task, batches, recipe = self.task, self.task.weight_batches, self.task.resources.recipe
         done, whole = epoch * len(batches), self.epochs * len(batches)
         draw = int(np.random.default_rng((task.seed, 2**34, epoch)).integers(2**62))
         generator = torch.Generator().manual_seed(draw)
@@ -229,10 +226,19 @@ class _Training:
             torch.manual_seed(draw)  # what the network draws itself, such as dropout
             for at, (training, selection) in enumerate(pairs, done):
                 task.resources.progress("supernet steps", at, whole)
-                set_rate(self.sgd, task.resources.recipe, at, whole)
+                set_rate(self.sgd, recipe, at, whole)
                 aim, rate = self.aims[at % len(self.aims)], self.sgd.param_groups[0]["lr"]
                 share = at / whole
-                step = Step(self.net, list(aim.logits), training, selection, generator, share, rate)
+                step = Step(
+                    self.net,
+                    list(aim.logits),
+                    training,
+                    selection,
+                    generator,
+                    share,
+                    rate,
+                    recipe.label_smoothing,
+                )
                 if share >= self.method.warmup:
                     self._move_logits(aim, step, epoch)
                 self._train_weights(step, epoch)

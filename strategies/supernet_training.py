@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnas.evaluator import Recipe, half_epochs, one_cycle
+from attnas.evaluator import half_epochs, set_rate, sgd
 from attnas.search_space import NONE, Architecture, Choice, SearchSpace
 from attnas.search_space.supernet import Supernet
 
@@ -133,28 +133,6 @@ class MeanGradients:
 
     def _count(self, parameter: Tensor) -> None:
         self._uses[parameter] = self._uses.get(parameter, 0) + 1
-
-
-def sgd(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD with Nesterov momentum by the recipe; norms and biases get no weight decay."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=True,
-    )
-
-
-def set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int, steps: int) -> None:
-    """Sets the learning rate of `step` of 0..steps-1 on the recipe's one-cycle."""
-    rate = recipe.learning_rate * one_cycle(step, steps, recipe.warmup)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
 
 
 def _cuda(device: str) -> list[int]:

@@ -50,7 +50,10 @@ class Costs:
     def broken(
         self, metrics: Mapping[str, float], target: Target | None = None
     ) -> dict[str, float]:
-        """The bounds that these costs break, as text, with the share that they are beyond it."""
+        """The bounds that these costs break, as text, with the share that they are beyond it.
+
+        Inherited accuracy and loss, should they be among the metrics, break none.
+        """
         bounds = [
             *((c, self.margins.get(c.metric, 0.0)) for c in self.constraints),
             *((Constraint(metric, "<=", b), 0.0) for metric, b in (target or {}).items()),
@@ -58,7 +61,7 @@ class Costs:
         found = {
             f"{c.metric} {c}": c.excess(metrics[c.metric], self.plain[c.metric]) - margin
             for c, margin in bounds
-            if c.metric in metrics
+            if c.metric in self.additive and c.metric in metrics
         }
         return {text: share for text, share in found.items() if share > 0}
 

@@ -1,6 +1,6 @@
 """What strategies that train a supernet have in common: data, budgets, checkpoints, artifact.
 
-Such a strategy is a frozen dataclass with the fields of `SharesWeights`. Its `prepare` hands a
+Such a strategy has the fields of `SharesWeights` (see `OnSupernet`). Its `prepare` hands a
 function to `prepare_recommended`, which takes a `Task`, trains a `Supernet` on
 `task.weight_batches` (`task.checkpointed` keeps its epochs), learns or searches architectures on
 `task.selection_batches`, and returns recommendations, the best first for each of
@@ -17,13 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from attnas.evaluator import (
-    AdditiveCost,
-    Batches,
-    Pool,
-    additive_costs,
-    safe_layout,
-)
+from attnas.evaluator import TRUSTED_MAPE, AdditiveCost, Batches, Pool, additive_costs, safe_layout
 from attnas.results import RECOMMENDATIONS_FILE, Objective
 from attnas.search_space import Architecture, AttnasError, SearchSpace
 from attnas.search_space.build import build
@@ -34,7 +28,7 @@ from .checkpoint import Checkpointed, Stateful
 from .protocol import Resources
 from .recommendation import Found, Recommendation, Target, read_found, write_found
 from .recommended import Recommended, choose, pending
-from .targets import PREDICTED, Costs, check_targets, targets
+from .targets import PREDICTED, Costs, targets
 
 __all__ = [
     "Checkpointed",
@@ -43,9 +37,7 @@ __all__ = [
     "Target",
     "Task",
     "check_finite",
-    "check_targets",
     "prepare_recommended",
-    "unprepared",
 ]
 
 SELECTION = 0.2  # share of the training images that choose architectures
@@ -120,6 +112,9 @@ class Task:
         Batch norms are recalibrated on training images of the weights' part first, as the
         statistics of a mixture of paths fit none: Yu and Huang 2019, arXiv:1903.05134, section
         4.2.
+
+        Raises:
+            AttnasError: the loss is not finite.
         """
         net.select(architecture)
         recalibrate(net, (x for x, _ in self.weight_batches.scoring(self.calibration)))
@@ -130,6 +125,11 @@ class Task:
                 logits = net(inputs)
                 right += int((logits.argmax(1) == labels).sum())
                 total += float(F.cross_entropy(logits.double(), labels, reduction="sum"))
+        if not math.isfinite(total):  # the last steps may spoil weights after their own loss
+            raise AttnasError(
+                f"the supernet's training diverged: with its weights the loss of {architecture} "
+                "is not finite. Lower training.learning_rate."
+            )
         images = len(self.selection)
         return {"accuracy": right / images, "validation_loss": total / images}
 
@@ -170,13 +170,6 @@ def prepare_recommended(
             found = _measured(task, _sorted_out(task, search(task)))
         write_found(found, facts, file)
     return Recommended(strategy.space, strategy.objectives, strategy.epochs, strategy.seed, found)
-
-
-def unprepared(strategy: object) -> ValueError:
-    """The error of a weight-sharing strategy that is asked for proposals itself."""
-    return ValueError(
-        f"{type(strategy).__name__} proposes nothing itself: call `prepare` and ask what it returns"
-    )
 
 
 def check_finite(loss: float, epoch: int) -> float:
@@ -235,6 +228,11 @@ def _costs(strategy: SharesWeights, resources: Resources) -> Costs:
     margins = {}
     if "latency_ms" in needed:
         table = resources.latency_table()
+        if not table.trusted:
+            resources.note(
+                f"The table's mean error is above {TRUSTED_MAPE:.0%}: its latencies guide the "
+                "search on the supernet, and what that recommends is measured before it is kept."
+            )
         additive["latency_ms"] = table.cost
         margins["latency_ms"] = min(MOST_MARGIN, table.error.margin)
     plain = resources.screen(space.plain).metrics

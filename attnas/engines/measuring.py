@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from attnas.evaluator import Evaluation, Screening
-from attnas.search_space import Architecture, AttnasError
+from attnas.search_space import Architecture
 
 from ..config import Config, parse_config
+from ..evaluation import EvaluatorLost
 from ..setup import environment, make_evaluator, make_problem
 from .ray_session import MEASURING
 
@@ -37,7 +38,7 @@ class MeasuringNode:
         except ray.exceptions.RayTaskError as error:
             raise error.as_instanceof_cause() from None
         except ray.exceptions.RayActorError as error:
-            raise AttnasError(
+            raise EvaluatorLost(
                 f"the node with the resource '{MEASURING}' was lost while it measured. All "
                 "finished trials are kept; the same command goes on."
             ) from error

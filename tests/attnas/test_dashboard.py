@@ -13,7 +13,7 @@ import pytest
 
 from attnas.dashboard import Dashboard
 from attnas.entry import run_command
-from attnas.results import Run
+from attnas.results import Remeasured, Run
 from attnas.search_loop import search
 
 
@@ -46,6 +46,23 @@ def test_the_page_is_the_report_as_it_is_now(server, run, settings, tmp_path):
     assert len(more.trials) > len(run.trials)
     assert get(f"{server.url}trials") == str(len(more.trials))
     assert f"from {len(more.trials)} trials of replayed" in get(server.url)
+
+
+def test_latencies_measured_again_make_a_new_page(server, run):
+    first = get(server.url)
+    trial = run.front()[0]
+    with run:
+        run.remeasure({trial.number: Remeasured(77.77, 77.0, 78.0, {})}, {"ms": 1.0})
+    state = get(f"{server.url}trials")
+    assert f'"{state}") location.reload()' not in first
+    now = get(server.url)
+    assert f'"{state}") location.reload()' in now
+    assert "77.77" in now
+    assert "77.77" not in first
+
+
+def test_a_host_may_come_without_its_port(server):
+    assert get(server.url, Host="localhost") == get(server.url)
 
 
 def test_a_run_that_cannot_be_read_is_told_and_the_page_tries_again(server, run):

@@ -87,6 +87,38 @@ def test_all_images_but_the_test_split_are_trained_on(exported, data, monkeypatc
     assert outcome.images == 20
 
 
+def test_weights_for_a_search_to_begin_with_see_no_validation_images(exported, data, monkeypatch):
+    seen = []
+
+    def stop(network, given, recipe, **settings):
+        seen.append((given, settings))
+        raise full_training.TrainingFailed("raised", "enough")
+
+    monkeypatch.setattr(full_training, "train", stop)
+    with pytest.raises(AttnasError):
+        full(exported, hold_out_validation=True)
+    [(given, settings)] = seen
+    assert numbers(data.validation) == numbers(given.validation)
+    assert numbers(given.train) == set(range(90)) - numbers(data.test) - numbers(data.validation)
+    assert settings["split"] == "test"
+
+
+def test_a_checkpoint_that_has_seen_the_validation_images_is_not_gone_on_from(
+    exported, monkeypatch
+):
+    monkeypatch.setattr("attnas.evaluator.training.CHECKPOINT_SECONDS", 0.0)
+
+    def stop(text):
+        if text.startswith("epoch 1"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        full(exported, epochs=2, say=stop)
+    said = []
+    full(exported, epochs=2, hold_out_validation=True, say=said.append)
+    assert said[1].startswith("epoch 1 of 2")
+
+
 def test_labels_stay_with_their_images(exported, monkeypatch):
     seen = []
 

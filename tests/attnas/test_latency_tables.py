@@ -216,7 +216,7 @@ def test_a_search_screens_by_a_trusted_table_alone(measured):
         one, notes = evaluator_of(), Notes()
         screen_by_table(CONFIG, problem, one, notes)
         assert (one._table is not None) == used
-        assert ("decides nothing" in notes.texts[-1]) == (not used)
+        assert ("rejects nothing" in notes.texts[-1]) == (not used)
 
 
 def test_no_table_is_made_where_none_is_asked_for_or_no_bound_is_on_latency(measured):

@@ -13,6 +13,7 @@ from attnas.config import parse_config
 from attnas.results import Run
 from attnas.search_loop import Observer, search
 from attnas.search_space import AttnasError, InputError
+from attnas.strategies import preparing_strategies
 
 
 class Notes(Observer):
@@ -218,3 +219,14 @@ def test_a_run_built_of_plugins_is_resumed_and_rebuilt_in_a_fresh_process(
         "assert list(a.state_dict()) == list(b.state_dict())"
     )
     subprocess.run([sys.executable, "-c", rebuild], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("name", preparing_strategies())
+def test_a_strategy_that_trains_images_is_refused_before_a_table_makes_a_run(
+    name, settings, tmp_path
+):
+    with pytest.raises(InputError) as caught:
+        search({**settings, "strategy": {"name": name}}, runs=tmp_path)
+    assert caught.value.key == "strategy.name"
+    assert "a table has no images" in caught.value.problem
+    assert not list(tmp_path.iterdir())

@@ -39,6 +39,25 @@ def test_other_broken_constraints_stay_and_a_mended_one_goes(run, trial):
     assert run.trials[0].reason == "accuracy >= 0.8 missed by 20.0%"
 
 
+@pytest.mark.parametrize("state", ["failed", "infeasible"])
+def test_a_trial_that_is_not_complete_stays_as_it_was_recorded(run, trial, state):
+    broken = {"latency_ms <= 1.15x": 0.1} if state == "infeasible" else {}
+    run.append(trial(0))
+    run.append(trial(1, state=state, reason="diverged: in epoch 3", violations=broken))
+    again = Remeasured(1.9, 1.8, 2.0, {})
+    run.remeasure({0: again, 1: again}, PLAIN)
+    assert run.trials[1] == run.recorded[1]
+    assert run.trials[0].metrics["latency_ms"] == 1.9
+
+
+def test_what_another_process_measured_meanwhile_is_kept(filled):
+    with Run.open(filled.folder) as other:
+        filled.remeasure({0: Remeasured(2.0, 1.9, 2.1, {})}, PLAIN)
+        other.remeasure({1: Remeasured(2.3, 2.2, 2.4, {})}, PLAIN)
+        assert {n: found.ms for n, found in other.remeasured.items()} == {0: 2.0, 1: 2.3}
+        assert other.trials[0].metrics["latency_ms"] == 2.0
+
+
 def test_later_figures_replace_earlier_ones_and_leave_those_of_other_trials(filled):
     filled.remeasure({0: Remeasured(2.0, 1.9, 2.1, {}), 1: Remeasured(2.3, 2.2, 2.4, {})}, PLAIN)
     filled.remeasure({1: Remeasured(2.1, 2.0, 2.2, {})}, PLAIN)

@@ -480,9 +480,13 @@ def test_decoding_takes_the_greatest_entry_of_each_stage():
     assert str(decoded) == "layer1=eca@residual layer2=se:r4@residual"
 
 
-def test_a_choice_outside_the_space_is_encoded_as_zeros():
+def test_a_choice_outside_the_space_is_encoded_as_zeros_and_has_no_position():
     without = space(blocks=["se", "eca"])
     assert not without.encode(without.plain).any()
+    assert without.positions(without.plain) == [None] * len(without.stage_names)
+    for architecture in without.enumerate():
+        stages = zip(without.positions(architecture), without.allowed, strict=True)
+        assert tuple(options[i] for i, options in stages) == architecture.choices
 
 
 @pytest.mark.parametrize("vector", [np.zeros(3), np.full(12, np.nan), np.zeros((12, 1))])

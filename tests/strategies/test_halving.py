@@ -180,8 +180,8 @@ def test_what_a_value_says_of_a_bound_goes_with_it(simulation):
         ),
         (
             {"min_epochs": 6},
-            "strategy.min_epochs: 6 of 9 epochs leave no rung to halve at with eta 3. "
-            "Write at most 3, or train for at least 18 epochs.",
+            "strategy.min_epochs: with 6 of 9 epochs and eta 3 there is no rung to halve at. "
+            "Write at most 5, or train for at least 11 epochs.",
         ),
         (
             {"eta": 1},

@@ -1,5 +1,6 @@
 from attnas.results import Objective, Trial
 from attnas.strategies import History
+from attnas.strategies.local_search import Tried
 
 ONE = (Objective("accuracy", "max"),)
 TWO = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
@@ -52,3 +53,18 @@ def test_the_start_is_uniform(simulation):
     history = History(tuple(trials), (), 2)
     local = simulation.make("local", space, initial=3).propose(history)
     assert local == simulation.make("random", space).propose(history)
+
+
+def test_only_one_with_an_untried_neighbour_is_left_by_the_count(simulation):
+    space = simulation.space_of(4, 3, 2)
+    outside = simulation.space_of(5, 3, 2).at(24)  # differs from `centre` in one stage alone
+    centre = space.at(0)
+    around = space.neighbours(centre)
+    assert space.distance(centre, outside) == 1
+    assert Tried(space, around).surround(centre)
+    assert Tried(space, [centre, *around, space.at(23)]).surround(centre)
+    for missing in around:
+        others = [a for a in around if a != missing]
+        assert not Tried(space, [centre, outside, *others]).surround(centre)
+    assert not Tried(space, []).surround(centre)
+    assert not Tried(space, around).surround(outside)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from attnas.results import Objective, Trial
 from attnas.search_space import NONE, Architecture, Backbone, Stage
-from attnas.strategies.ranking import losses, ranking
+from attnas.strategies.ranking import losses, merit, ranking
 
 OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
 NOWHERE = Architecture(Backbone("formula", (), (3, 32, 32), 10, (Stage("only", ()),)), (NONE,))
@@ -55,6 +55,7 @@ def beats(a, b):
 @given(trials)
 def test_ranks_are_what_peeling_off_the_unbeaten_gives(found):
     ranked = ranking(found, OBJECTIVES)
+    assert merit(found, OBJECTIVES).tolist() == ranked.rank.tolist()
     left, rank = set(range(len(found))), 0
     while left:
         unbeaten = {i for i in left if not any(beats(found[j], found[i]) for j in left)}

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -86,6 +88,15 @@ def test_what_breaks_a_constraint_as_measured_is_replaced(strategy):
 def test_a_training_that_fails_is_replaced(strategy):
     measured = {1: (0.96, "failed"), 2: (1.9, "complete")}
     assert proposals(strategy, measured)[:3] == [1, 4, 2]
+
+
+def test_what_breaks_a_bound_on_accuracy_is_replaced_and_not_called_kept(strategy, space):
+    broke = replace(trial(space, 0, 1, 0.9), violations={"accuracy >= 0.9": 0.4})
+    assert space.index(strategy.propose(History((broke,), (), 1)).architecture) == 4
+    assert (
+        strategy.closing([broke])[0]
+        == f"Asked for latency_ms <= 1: {space.at(4)}, not trained yet."
+    )
 
 
 def test_it_says_what_it_cannot_keep(strategy, space):

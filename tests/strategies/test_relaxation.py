@@ -21,7 +21,7 @@ from attnas.results import Objective
 from attnas.search_space import AttnasError, SearchSpace
 from attnas.search_space.backbones import make_backbone
 from attnas.strategies import History, Resources, make_strategy
-from attnas.strategies.relaxation import doubt, learn
+from attnas.strategies.relaxation import Step, doubt, learn
 from attnas.strategies.targets import Costs
 from attnas.strategies.weight_sharing import Recommendation
 
@@ -281,3 +281,14 @@ def test_a_training_that_diverges_names_the_epoch_and_a_remedy(digits, tmp_path)
 def test_unprepared_it_proposes_nothing(digits):
     with pytest.raises(ValueError, match="call `prepare`"):
         strategy(digits, "proxyless").propose(History())
+
+
+def test_the_loss_is_smoothed_as_the_recipe_says():
+    """Scores 2 and 0 for the first of two classes: 0.9 of its loss and 0.1 of the mean loss."""
+    net = Planted()
+    inputs, labels = torch.tensor([2.0]), torch.tensor([0])
+    gates = [torch.tensor([0.0, 0.0, 0.0])] * 3
+    step = Step(net, [], (inputs, labels), (inputs, labels), torch.Generator(), 0.0, 0.1, 0.1)
+    right, wrong = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
+    expected = 0.9 * right + 0.1 * (right + wrong) / 2
+    assert step.loss(gates, step.training).item() == pytest.approx(expected)

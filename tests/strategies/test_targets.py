@@ -117,3 +117,13 @@ def test_what_does_not_add_up_is_screened_last(costs, sharing):
     plain = sharing.tiny_space().plain
     assert not found.fits(plain)
     assert costs.machine.screened == [plain]
+
+
+def test_bounds_on_accuracy_are_left_to_the_trials(costs, sharing):
+    """Inherited accuracy beside the predicted costs breaks no constraint."""
+    found = costs([Constraint("accuracy", ">=", 0.9), Constraint("latency_ms", "<=", 1.5)])
+    plain = found.predict(sharing.tiny_space().plain)
+    assert found.broken({**plain, "accuracy": 0.1, "validation_loss": 9.0}) == {}
+    assert found.broken({"accuracy": 0.1, "latency_ms": 3.0}) == {
+        "latency_ms <= 1.5": pytest.approx(1.0)
+    }

@@ -174,3 +174,26 @@ def test_other_errors_are_not_hidden(sharing, strategy, tmp_path):
 
     with pytest.raises(RuntimeError, match="a block's own mistake"):
         prepare_recommended(strategy, sharing.resources(tmp_path)[0], broken)
+
+
+def test_weights_that_the_last_steps_spoiled_are_said_to_have_diverged(sharing, strategy, tmp_path):
+    def spoiled(task):
+        net = task.supernet()
+        for parameter in net.parameters():
+            torch.nn.init.constant_(parameter, torch.nan)
+        return [task.recommend(net, task.space.plain)]
+
+    with pytest.raises(AttnasError, match=r"the loss of layer1=none .* is not finite\. Lower"):
+        prepare_recommended(strategy, sharing.resources(tmp_path)[0], spoiled)
+    assert not (tmp_path / RECOMMENDATIONS_FILE).exists()
+
+
+def test_an_untrusted_latency_table_is_used_with_a_warning(sharing, strategy, tmp_path):
+    space = sharing.tiny_space()
+    table = sharing.latency_table(space)
+    poor = replace(table, error=replace(table.error, mape=0.06, margin=0.2))
+    for found, heard in ((poor, 1), (table, 0)):
+        given, notes = sharing.resources(tmp_path / str(heard))
+        given = replace(given, latency_table=lambda found=found: found)
+        prepare_recommended(strategy, given, recommending(FAST))
+        assert sum("mean error is above 5%" in note for note in notes) == heard

@@ -7,7 +7,7 @@ import pytest
 from attnas.config import parse_config
 from attnas.coordinator import Coordinator
 from attnas.engines.feed import Feed, death
-from attnas.evaluation import screen, train
+from attnas.evaluation import EvaluatorLost, screen, train
 from attnas.observer import Observer
 from attnas.results import Run
 from attnas.setup import environment, make_evaluator, make_facts, make_problem, make_searcher
@@ -105,3 +105,14 @@ def test_a_task_that_died_after_its_time_limit_hung_and_is_not_tried_again(feedi
 )
 def test_what_ray_says_of_a_worker_that_died_is_told_in_a_few_words(error, text):
     assert death(error) == text
+
+
+def test_a_lost_evaluator_ends_the_search_and_makes_no_failed_trials(feeding):
+    class Lost:
+        def screen(self, architecture):
+            raise EvaluatorLost("the node was lost")
+
+    feed = Feed(feeding.feed.coordinator, lambda p: screen(p, Lost()), workers=2, limit_s=None)
+    with pytest.raises(EvaluatorLost, match="the node was lost"):
+        feed.take("a")
+    assert list(feeding.run.trials) == []

@@ -1,0 +1,57 @@
+"""What every strategy on a supernet is: the settings they share, and when they search."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from attnas.results import Objective
+from attnas.search_space import SearchSpace
+
+from .protocol import History, Proposal, Resources
+from .recommendation import Recommendation
+from .recommended import Recommended
+from .registry import check_settings, setting
+from .targets import check_targets
+from .weight_sharing import Task, prepare_recommended
+
+
+@dataclass(frozen=True)
+class OnSupernet(ABC):
+    """Searches on a supernet when it is prepared; what it recommends is then proposed."""
+
+    space: SearchSpace
+    objectives: tuple[Objective, ...]
+    epochs: int
+    seed: int
+    check: int = setting(10, "random architectures trained as the control", low=0)
+    supernet_epochs: int = setting(
+        0, "epochs of the supernet's training; 0: twice those of a trial", low=0
+    )
+    targets: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        check_targets(self.targets)
+
+    @abstractmethod
+    def search(self, task: Task) -> Sequence[Recommendation]:
+        """Trains the supernet and searches it; returns what `prepare_recommended` asks for."""
+
+    def propose(self, history: History) -> Proposal | None:
+        """Not of itself: see `prepare`.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"{type(self).__name__} proposes nothing itself: call `prepare` and ask what it returns"
+        )
+
+    def prepare(self, resources: Resources) -> Recommended:
+        """Trains and searches, and gives what proposes the result.
+
+        Raises:
+            AttnasError: nothing meets the constraints or the targets, or the training failed.
+        """
+        return prepare_recommended(self, resources, self.search)
