@@ -1,10 +1,12 @@
 """The measuring node of a cluster: one actor screens, on the machine whose latency counts."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from attnas.evaluator import Evaluation, Screening
+from attnas.evaluator import Evaluation, Screening, TimeSlices
+from attnas.evaluator.latency import Latency
 from attnas.search_space import Architecture
 
 from ..config import Config, parse_config
@@ -14,14 +16,24 @@ from .ray_session import MEASURING
 
 
 class MeasuringNode:
-    """An evaluator that screens in another process; it does not train."""
+    """An evaluator that measures in another process, alone on its machine; it does not train."""
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
         self.plain: Screening = self._ask("plain")
 
     def screen(self, architecture: Architecture) -> Screening:
-        return self._ask("screen", [str(choice) for choice in architecture.choices])
+        return self._ask("screen", _texts(architecture))
+
+    def latencies(
+        self, architectures: Sequence[Architecture], *, max_seconds: float
+    ) -> list[Latency]:
+        """As `TrainingEvaluator.latencies`."""
+        return self._ask("latencies", [_texts(a) for a in architectures], max_seconds)
+
+    def plain_latency(self, *, max_seconds: float) -> Latency:
+        """As `TrainingEvaluator.plain_latency`."""
+        return self._ask("plain_latency", max_seconds)
 
     def train(self, architecture: Architecture, epochs: int, *_: Any, **__: Any) -> Evaluation:
         raise NotImplementedError("the workers train")
@@ -44,34 +56,58 @@ class MeasuringNode:
             ) from error
 
 
-def remote_evaluator(config: Config, plain: Screening | None) -> MeasuringNode | None:
-    """The evaluator on the node with the resource `latency`; None if no node has it."""
+def remote_evaluator(config: Config, plain: Screening | None, turns: Path) -> MeasuringNode | None:
+    """The evaluator on the node with the resource `latency`; None if no node has it.
+
+    There it takes its turns with that machine's trainings in the folder `turns`. Where a table
+    is replayed there is nothing to measure, and it is None too.
+    """
     import ray
 
-    if not ray.cluster_resources().get(MEASURING):
+    if config.evaluator is not None or not ray.cluster_resources().get(MEASURING):
         return None
     actor = ray.remote(num_cpus=0, resources={MEASURING: 1})(_Measuring)
     content = config.model_dump(mode="json")
-    return MeasuringNode(actor.remote(content, plain, str(Path.cwd())))
+    return MeasuringNode(actor.remote(content, plain, str(Path.cwd()), str(turns)))
+
+
+def _texts(architecture: Architecture) -> list[str]:
+    return [str(choice) for choice in architecture.choices]
 
 
 class _Measuring:
     """The actor."""
 
-    def __init__(self, content: dict[str, Any], plain: Screening | None, directory: str) -> None:
+    def __init__(
+        self, content: dict[str, Any], plain: Screening | None, directory: str, turns: str
+    ) -> None:
         if Path(directory).is_dir():
             os.chdir(directory)
+        self._slices = TimeSlices(turns)
         config = parse_config(content)
         self._problem = make_problem(config)
-        self._evaluator = make_evaluator(config, self._problem, plain)
+        with self._slices.alone():
+            self._evaluator: Any = make_evaluator(config, self._problem, plain)
 
     def plain(self) -> Screening:
-        return getattr(self._evaluator, "plain", Screening({}))
+        return self._evaluator.plain
 
     def screen(self, choices: list[str]) -> Screening:
-        space = self._problem.space
-        architecture = Architecture.from_texts(space.backbone, choices, space.identity_start)
-        return self._evaluator.screen(architecture)
+        with self._slices.alone():
+            return self._evaluator.screen(self._architecture(choices))
+
+    def latencies(self, many: list[list[str]], max_seconds: float) -> list[Latency]:
+        with self._slices.alone():
+            architectures = [self._architecture(choices) for choices in many]
+            return self._evaluator.latencies(architectures, max_seconds=max_seconds)
+
+    def plain_latency(self, max_seconds: float) -> Latency:
+        with self._slices.alone():
+            return self._evaluator.plain_latency(max_seconds=max_seconds)
 
     def environment(self) -> dict[str, Any]:
         return environment(self._evaluator)
+
+    def _architecture(self, choices: list[str]) -> Architecture:
+        space = self._problem.space
+        return Architecture.from_texts(space.backbone, choices, space.identity_start)

@@ -54,7 +54,8 @@ class RayEngine:
         """What screens; it measures the plain backbone now if `plain` is not given."""
         if self.config.address is not None:
             self._join()  # to see whether it has a node to measure on
-            if (remote := remote_evaluator(config, plain)) is not None:
+            turns = _turns_folder(checkpoints.parent)
+            if (remote := remote_evaluator(config, plain, turns)) is not None:
                 return remote
         return make_evaluator(config, problem, plain, checkpoints)
 

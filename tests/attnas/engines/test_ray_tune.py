@@ -67,3 +67,34 @@ def test_a_worker_for_which_no_machine_has_room_is_refused(settings, tmp_path, n
     assert str(caught.value) == (
         "engine.ray.gpus: a worker cannot have 9: no machine of Ray has more than 0 GPUs."
     )
+
+
+def test_a_node_with_the_resource_latency_measures_and_the_others_train(tmp_path, nodes):
+    node = nodes.cluster.add_node(
+        num_cpus=0, resources={"latency": 1}, object_store_memory=80 * 2**20
+    )
+    try:
+        run = search(
+            {
+                "name": "measured",
+                "data": {"source": "digits", "train": 100, "validation": 100},
+                "search_space": {
+                    "backbone": {"name": "resnet_cifar", "depth": 8, "width": 4},
+                    "blocks": ["none", "eca"],
+                },
+                "training": {"epochs": 1},
+                "budget": {"trials": 3},
+                "engine": {"ray": {"workers": 1, "address": nodes.address}},
+            },
+            runs=tmp_path,
+        )
+    finally:
+        nodes.cluster.remove_node(node)
+    assert [trial.state for trial in run.trials] == ["complete"] * 3
+    assert all(
+        low <= t.metrics["latency_ms"] <= high
+        for t in run.trials
+        for low, high in [t.intervals["latency_ms"]]
+    )
+    again = {t.number for t in run.front() if not t.architecture.is_plain}
+    assert again <= set(run.remeasured)
