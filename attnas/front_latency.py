@@ -58,7 +58,8 @@ def remeasure_front(
         if seconds <= 0:
             break
         before = run.front()
-        observer.note(f"Measuring the {len(front)} trials of the front again, side by side.")
+        many = "the trial" if len(front) == 1 else f"the {len(front)} trials"
+        observer.note(f"Measuring {many} of the front again, side by side.")
         _measure(run, evaluator, constraints, front, seconds)
         _say_what_changed(run, before, observer)
         front = _measurable(run)
