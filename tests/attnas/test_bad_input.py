@@ -475,9 +475,11 @@ def test_a_full_disk_in_a_search_loses_no_finished_trial_and_it_goes_on(run, sai
     assert code == 1
     assert err.splitlines()[-1].startswith("attnas: runs/replayed/trials.db: ")
     assert err.endswith("run the command again; all finished trials are kept.\n")
-    assert trials(run) == before
+    kept = trials(run)  # a trial may have fitted into the log before it was full
+    assert kept[: len(before)] == before
+    assert len(kept) < 6
     assert said(*more(6))[0] == 0
-    assert trials(run)[: len(before)] == before
+    assert trials(run)[: len(kept)] == kept
     assert len(trials(run)) == 6
 
 
