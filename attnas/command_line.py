@@ -33,6 +33,9 @@ app = typer.Typer(
 Runs = Annotated[Path, typer.Option("--runs", help="The folder that the runs are in.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The config, a YAML file.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Overrides a key: --set dotted.key=value.")
+]
 DataPath = Annotated[
     str | None, typer.Option("--data", help="Where the data are now, if they moved.")
 ]
@@ -73,9 +76,7 @@ def init(
 @app.command()
 def search(
     config: ConfigFile,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Overrides a key: --set dotted.key=value.")
-    ] = None,
+    overrides: Overrides = None,
     runs: Runs = Path("runs"),
 ) -> None:
     """Runs a search, or goes on with it. Ctrl-C stops it cleanly; the same command goes on."""
@@ -97,9 +98,7 @@ def search(
 @app.command()
 def profile(
     config: ConfigFile,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Overrides a key: --set dotted.key=value.")
-    ] = None,
+    overrides: Overrides = None,
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=1, help="At most so long it measures.")
     ] = None,

@@ -1,12 +1,12 @@
 """One proposal becomes a trial: it is screened, and trained if no constraint is broken."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from attnas.evaluator import Evaluation, Evaluator, Screening, TrainingFailed, missing_metrics
-from attnas.results import Objective, State, Trial
+from attnas.results import Objective, State, Trial, violations_text
 from attnas.search_space import AttnasError
 from attnas.strategies import Proposal
 
@@ -116,18 +116,6 @@ def make_trial(
         uncounted=screening.uncounted,
         of=proposal.of,
         half_size=evaluation.half_size if evaluation else False,
-    )
-
-
-def violations_text(violations: Mapping[str, float], *, predicted: bool = False) -> str:
-    """Broken constraints for people, each with its relative excess.
-
-    `predicted`: that of the latency is the latency table's prediction.
-    """
-    return ", ".join(
-        f"{text} {'predicted to be ' if predicted and text.startswith('latency_ms ') else ''}"
-        f"missed by {excess:.1%}"
-        for text, excess in violations.items()
     )
 
 

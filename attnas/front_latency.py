@@ -7,10 +7,9 @@ from typing import Protocol, runtime_checkable
 from attnas.evaluator import Constraint, Evaluator, Screening
 from attnas.evaluator.evaluator import excesses
 from attnas.evaluator.latency import Latency
-from attnas.results import Remeasured, Run, Trial
+from attnas.results import Remeasured, Run, Trial, violations_text
 from attnas.search_space import Architecture
 
-from .evaluation import violations_text
 from .observer import Observer
 
 SECONDS_A_TRIAL = 2.0

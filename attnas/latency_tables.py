@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -226,20 +227,13 @@ def _key(space: SearchSpace, device: Device) -> dict[str, Any]:
 
 
 def _to_json(table: LatencyTable) -> dict[str, Any]:
-    error = table.error
     return {
         "base_ms": table.cost.base,
         "plain_ms": table.plain_ms,
         "seconds": table.seconds,
         "error": {
             name: value if math.isfinite(value) else None
-            for name, value in (
-                ("mape", error.mape),
-                ("tau", error.tau),
-                ("r2", error.r2),
-                ("margin", error.margin),
-                ("networks", error.networks),
-            )
+            for name, value in asdict(table.error).items()
         },
         "entries": entry_rows(table),
     }

@@ -8,14 +8,21 @@ from typing import Any
 import numpy as np
 
 from attnas.evaluator import Evaluator
-from attnas.results import CHECKPOINTS, Run, nothing_feasible, proxies_text, rungs_text, write_doubt
+from attnas.results import (
+    CHECKPOINTS,
+    Run,
+    nothing_feasible,
+    proxies_text,
+    rungs_text,
+    violations_text,
+    write_doubt,
+)
 from attnas.search_space import Architecture, AttnasError, InputError, import_plugins
 from attnas.strategies import Recommended, Strategy
 
 from .config import Config, load_config, parse_config, read_from
 from .coordinator import Coordinator
 from .engines import Engine, engine
-from .evaluation import violations_text
 from .front_latency import remeasure_front
 from .latency_tables import screen_by_table
 from .observer import Observer

@@ -54,6 +54,24 @@ def read_json(path: Path) -> dict[str, Any] | None:
         raise InputError(f"is no JSON: {error}. Remove it.", file=str(path)) from error
 
 
+def earlier_trainings(path: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The trainings that an earlier call has done with these settings.
+
+    Raises:
+        InputError: they were done with others; the message names which.
+    """
+    known = read_json(path)
+    if known is None:
+        return []
+    differing = [name for name, value in settings.items() if known["settings"].get(name) != value]
+    if differing:
+        raise InputError(
+            f"was made with other {' and '.join(differing)}. Move it away or give --out.",
+            file=str(path),
+        )
+    return list(known["trainings"])
+
+
 def print_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Columns as wide as their longest entry; numbers as they are given."""
     lines = [[str(cell) for cell in row] for row in [head, *rows]]

@@ -35,10 +35,10 @@ from scipy.stats import kendalltau, pearsonr
 
 from attnas.evaluator import Data, Recipe, load_data, train
 from attnas.evaluator.training import evaluate
-from attnas.search_space import Architecture, Backbone, InputError
+from attnas.search_space import Architecture, Backbone
 from attnas.search_space.build import build
 
-from .provenance import RESULTS, print_table, provenance, read_json, write_json
+from .provenance import RESULTS, earlier_trainings, print_table, provenance, write_json
 
 ARMS = {
     "common": "common random numbers, near-identity starts",
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "validation": list(sizes),
         "architectures": list(names),
     }
-    trainings = _earlier(options.out, settings)
+    trainings = earlier_trainings(options.out, settings)
     for arm in options.arms:
         for text in names:
             for seed in range(options.seeds):
@@ -127,20 +127,6 @@ def _setting(
         return data, (100, 200), Recipe(epochs=1), ARCHITECTURES[:3]
     data = load_data("parquet", path=options.data, train=10_000, validation=20_000)
     return data, (5_000, 20_000), Recipe(), ARCHITECTURES
-
-
-def _earlier(out: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The trainings that an earlier call has done with these settings."""
-    known = read_json(out)
-    if known is None:
-        return []
-    differing = [name for name, value in settings.items() if known["settings"].get(name) != value]
-    if differing:
-        raise InputError(
-            f"was made with other {' and '.join(differing)}. Move it away or give --out.",
-            file=str(out),
-        )
-    return list(known["trainings"])
 
 
 def _key(training: Mapping[str, Any]) -> tuple[str, int, str]:

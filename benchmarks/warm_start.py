@@ -38,10 +38,9 @@ from attnas.evaluator import (
 )
 from attnas.evaluator.proxies import proxies, proxy_batch
 from attnas.results import PROXIES, rank_correlation
-from attnas.search_space import InputError
 from attnas.search_space.build import build
 
-from .provenance import RESULTS, print_table, provenance, read_json, write_json
+from .provenance import RESULTS, earlier_trainings, print_table, provenance, write_json
 from .signal import architecture
 
 ARCHITECTURES = (
@@ -75,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "data": data.facts,
         "plan": {**dataclasses.asdict(plan), "names": list(plan.names), "warm": list(plan.warm)},
     }
-    trainings = _earlier(options.out, settings)
+    trainings = earlier_trainings(options.out, settings)
     source = provenance(arguments, "benchmarks.warm_start")
     backbone: Start | None = None
     for key in _wanted(plan):
@@ -224,20 +223,6 @@ def conclusion(rows: Sequence[Mapping[str, Any]], plan: Plan) -> str:
         f"Reached after {min(reached)} epochs from the trained backbone: tau at least the {goal} "
         f"of {plan.epochs} epochs from scratch."
     )
-
-
-def _earlier(out: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The trainings that an earlier call has done with these settings."""
-    known = read_json(out)
-    if known is None:
-        return []
-    differing = [name for name, value in settings.items() if known["settings"].get(name) != value]
-    if differing:
-        raise InputError(
-            f"was made with other {' and '.join(differing)}. Move it away or give --out.",
-            file=str(out),
-        )
-    return list(known["trainings"])
 
 
 def _write(

@@ -77,7 +77,7 @@ class Batches:
                 labels = pool.labels[start : start + _SCORING_BATCH].to(self.device)
                 yield F.avg_pool2d(inputs, 2) if small else inputs, labels
 
-    @property
+    @cached_property
     def _starts(self) -> list[int]:
         images = len(self._pool)
         return [s for s in range(0, images, self.recipe.batch_size) if images - s > 1]

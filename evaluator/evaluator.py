@@ -232,13 +232,7 @@ class TrainingEvaluator:
 
     def _measure(self, architecture: Architecture) -> Screening:
         network = build(architecture, seed=self.seed).eval()
-        counted = complexity(network, self._input_shape)
-        metrics: dict[str, float] = {
-            "params": counted.params,
-            "flops": counted.flops,
-            "activations": counted.activations,
-            "peak_memory_mb": peak_activation_mb(network, self._input_shape),
-        }
+        metrics, uncounted = self._counted(network)
         intervals: dict[str, tuple[float, float]] = {}
         predicted = False
         if not excesses(self.constraints, metrics, self.plain.metrics):
@@ -253,7 +247,18 @@ class TrainingEvaluator:
                 ms, low, high = latency.ms, latency.low, latency.high
             metrics["latency_ms"] = ms
             intervals["latency_ms"] = (low, high)
-        return self._judged(Screening(metrics, {}, intervals, counted.uncounted, predicted))
+        return self._judged(Screening(metrics, {}, intervals, uncounted, predicted))
+
+    def _counted(self, network: torch.nn.Module) -> tuple[dict[str, float], tuple[str, ...]]:
+        """What needs no clock, and the operators that the flop count skipped."""
+        counted = complexity(network, self._input_shape)
+        metrics = {
+            "params": counted.params,
+            "flops": counted.flops,
+            "activations": counted.activations,
+            "peak_memory_mb": peak_activation_mb(network, self._input_shape),
+        }
+        return metrics, counted.uncounted
 
     def _proxies(self, architecture: Architecture) -> dict[str, float]:
         if not self.proxies:
@@ -291,19 +296,10 @@ class TrainingEvaluator:
         return min(bounds, default=math.inf)
 
     def _measure_plain(self) -> Screening:
-        counted = complexity(self._reference, self._input_shape)
+        metrics, uncounted = self._counted(self._reference)
         latency = measure_reference(self.device, self._reference, self._input_shape)
-        metrics = {
-            "params": counted.params,
-            "flops": counted.flops,
-            "activations": counted.activations,
-            "peak_memory_mb": peak_activation_mb(self._reference, self._input_shape),
-            "latency_ms": latency.ms,
-            **self._proxies(self._plain_architecture),
-        }
-        return Screening(
-            metrics, {}, {"latency_ms": (latency.low, latency.high)}, counted.uncounted
-        )
+        metrics |= {"latency_ms": latency.ms, **self._proxies(self._plain_architecture)}
+        return Screening(metrics, {}, {"latency_ms": (latency.low, latency.high)}, uncounted)
 
 
 class TableEvaluator:

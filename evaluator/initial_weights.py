@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from attnas.search_space import Architecture, Backbone, InputError, SearchSpace
 from attnas.search_space.build import build
+from attnas.search_space.errors import first_line
 
 SHOWN = 3  # names of a mismatch that an error lists
 
@@ -94,7 +95,7 @@ class FromSupernet:
             ) from None
         except Exception as error:  # a damaged file makes torch raise anything
             raise InputError(
-                f"{self.file} is no supernet of this search space: {_first_line(error)}", key="init"
+                f"{self.file} is no supernet of this search space: {first_line(error)}", key="init"
             ) from error
         return net
 
@@ -164,7 +165,3 @@ def _check(kept: Mapping[str, Any], backbone: Backbone, path: Path) -> None:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

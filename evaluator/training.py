@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from attnas.search_space.errors import first_line
+
 from .batches import Batches, network_seed, safe_layout
 from .checkpoint import Checkpoint
 from .data import Data, Pool
@@ -276,18 +278,14 @@ def _failures(note: str = "") -> Iterator[None]:
             raise
         raise TrainingFailed(failure.kind, failure.reason + note) from failure
     except (MemoryError, torch.OutOfMemoryError) as error:
-        raise TrainingFailed("out of memory", _first_line(error)) from error
+        raise TrainingFailed("out of memory", first_line(error)) from error
     except (
         Exception
     ) as error:  # the network may be a user's: whatever it raises, the search goes on
         if "DefaultCPUAllocator" in str(error):  # torch has no own exception for it
-            raise TrainingFailed("out of memory", _first_line(error)) from error
-        reason = f"{type(error).__name__}: {_first_line(error)}{note}"
+            raise TrainingFailed("out of memory", first_line(error)) from error
+        reason = f"{type(error).__name__}: {first_line(error)}{note}"
         raise TrainingFailed("raised", reason) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
 @contextmanager

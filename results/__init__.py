@@ -20,6 +20,7 @@ from .doubt import (
     write_doubt,
 )
 from .export import export, export_onnx, export_python, load_export, write_export
+from .folder import replace_file
 from .front import (
     crowding,
     front,
@@ -47,7 +48,7 @@ from .statistics import (
     seed_differences,
 )
 from .tables import compare_table, confirmation_table, listing_table, pareto_table, show_table
-from .trial import State, Trial
+from .trial import State, Trial, violations_text
 
 __all__ = [
     "CHECKPOINTS",
@@ -103,6 +104,7 @@ __all__ = [
     "ranks",
     "read_confirmation",
     "reference_box",
+    "replace_file",
     "report",
     "report_page",
     "rung_correlations",
@@ -111,6 +113,7 @@ __all__ = [
     "share_of_box",
     "show_rows",
     "show_table",
+    "violations_text",
     "write_confirmation",
     "write_doubt",
     "write_export",

@@ -88,22 +88,31 @@ def write(path: Path, text: str) -> None:
         AttnasError: it cannot be written.
     """
     with writing(path, named=False):  # it would be the temporary file
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), 0o644)  # mkstemp's files are the owner's alone
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the new name, too, is on the disk now
-        finally:
-            os.close(folder)
+        replace_file(path, text.encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Puts a file into its place, on the disk, whole: a reader sees the old one or this one.
+
+    Raises:
+        OSError: it cannot be written; the old one is still there.
+    """
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), 0o644)  # mkstemp's files are the owner's alone
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too, is on the disk now
+    finally:
+        os.close(folder)
 
 
 def to_json(content: Mapping[str, Any]) -> str:

@@ -6,14 +6,14 @@ Readers see the figures of the last measurement, in which the whole front stood 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from attnas.search_space import AttnasError
 
 from .folder import read, to_json, write
-from .trial import Trial
+from .trial import Trial, violations_text
 
 FRONT_LATENCY_FILE = "front_latency.json"
 
@@ -80,15 +80,7 @@ def write_remeasured(
     Raises:
         AttnasError: the file cannot be written.
     """
-    trials: dict[str, Any] = {
-        str(number): {
-            "ms": found.ms,
-            "low": found.low,
-            "high": found.high,
-            "violations": dict(found.violations),
-        }
-        for number, found in sorted(again.items())
-    }
+    trials = {str(number): asdict(found) for number, found in sorted(again.items())}
     write(folder / FRONT_LATENCY_FILE, to_json({"plain": dict(plain), "trials": trials}))
 
 
@@ -104,7 +96,7 @@ def _with(trial: Trial, found: Remeasured) -> Trial:
         metrics={**trial.metrics, _METRIC: found.ms},
         intervals={**trial.intervals, _METRIC: (found.low, found.high)},
         violations=violations,
-        reason=", ".join(f"{text} missed by {excess:.1%}" for text, excess in violations.items()),
+        reason=violations_text(violations),
     )
 
 

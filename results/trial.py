@@ -52,3 +52,15 @@ class Trial:
     def violation(self) -> float:
         """The sum of the relative excesses, 0 if none."""
         return sum(self.violations.values())
+
+
+def violations_text(violations: Mapping[str, float], *, predicted: bool = False) -> str:
+    """Broken constraints for people, each with its relative excess.
+
+    `predicted`: that of the latency is the latency table's prediction.
+    """
+    return ", ".join(
+        f"{text} {'predicted to be ' if predicted and text.startswith('latency_ms ') else ''}"
+        f"missed by {excess:.1%}"
+        for text, excess in violations.items()
+    )

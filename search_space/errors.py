@@ -36,3 +36,8 @@ def unknown(kind: str, name: str, known: Iterable[str], *, listing: str = "") ->
     hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(names)}."
     more = f" `{listing}` lists all." if listing else ""
     return InputError(f"unknown {kind} '{name}'. {hint}{more}")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of somebody else's error, its class if it says nothing."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

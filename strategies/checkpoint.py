@@ -3,9 +3,7 @@
 import copy
 import io
 import json
-import os
 import pickle
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +12,9 @@ from typing import Any, Protocol
 
 import torch
 
+from attnas.results import replace_file
 from attnas.search_space import AttnasError
+from attnas.search_space.errors import first_line
 
 _DAMAGED = (
     OSError,
@@ -83,8 +83,8 @@ class Checkpointed:
         except _DAMAGED as error:
             for name, part in self.parts.items():
                 part.load_state_dict(before[name])
-            first = next(iter(str(error).splitlines()), type(error).__name__)
-            self.note(f"{self.file} is damaged and not used ({first}): the training begins anew.")
+            why = first_line(error)
+            self.note(f"{self.file} is damaged and not used ({why}): the training begins anew.")
             return 0
 
 
@@ -105,22 +105,11 @@ def write_whole(content: bytes, file: Path) -> None:
     Raises:
         AttnasError: it cannot be written.
     """
-    temporary = ""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        with open(descriptor, "wb") as unfinished:
-            os.fchmod(unfinished.fileno(), 0o644)  # mkstemp's files are the owner's alone
-            unfinished.write(content)
-            unfinished.flush()
-            os.fsync(unfinished.fileno())
-        os.replace(temporary, file)
-        temporary = ""
+        replace_file(file, content)
     except OSError as error:
         raise AttnasError(
             f"{file}: cannot be written: {error.strerror or error}. "
             "Mend that and run the same command again; what was finished is kept."
         ) from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)

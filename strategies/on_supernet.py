@@ -34,6 +34,11 @@ class OnSupernet(ABC):
         check_settings(self)
         check_targets(self.targets)
 
+    @property
+    def training_epochs(self) -> int:
+        """Epochs of the supernet's training."""
+        return self.supernet_epochs or 2 * self.epochs
+
     @abstractmethod
     def search(self, task: Task) -> Sequence[Recommendation]:
         """Trains the supernet and searches it; returns what `prepare_recommended` asks for."""

@@ -39,8 +39,7 @@ class OneShot(OnSupernet):
 
     def search(self, task: Task) -> Sequence[Recommendation]:
         net = task.supernet()
-        epochs = self.supernet_epochs or 2 * self.epochs
-        train_supernet(task, net, epochs=epochs, paths=self.paths)
+        train_supernet(task, net, epochs=self.training_epochs, paths=self.paths)
         archive = _Archive(task, net, len(task.controls) + self.population * self.generations)
         for architecture in task.controls:
             archive.score(architecture)

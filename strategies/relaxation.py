@@ -203,7 +203,7 @@ class _Training:
         self, task: Task, method: Differentiable, net: "Supernet", aims: Sequence[_Aim]
     ) -> None:
         self.task, self.method, self.net, self.aims = task, method, net, aims
-        self.epochs = method.supernet_epochs or 2 * task.epochs
+        self.epochs = method.training_epochs
         self.sgd = sgd(net, task.resources.recipe)
         self.parts: dict[str, Stateful] = {"supernet": net, "optimizer": self.sgd}
         for number, aim in enumerate(aims):

@@ -1,24 +1,24 @@
 """What strategies that train a supernet have in common: data, budgets, checkpoints, artifact.
 
-Such a strategy has the fields of `SharesWeights` (see `OnSupernet`). Its `prepare` hands a
-function to `prepare_recommended`, which takes a `Task`, trains a `Supernet` on
-`task.weight_batches` (`task.checkpointed` keeps its epochs), learns or searches architectures on
-`task.selection_batches`, and returns recommendations, the best first for each of
-`task.targets`. All that is recommended is then trained by the evaluator like anything else.
+Such a strategy is an `OnSupernet`. Its `prepare` hands a function to `prepare_recommended`, which
+takes a `Task`, trains a `Supernet` on `task.weight_batches` (`task.checkpointed` keeps its epochs),
+learns or searches architectures on `task.selection_batches`, and returns recommendations, the best
+first for each of `task.targets`. All that is recommended is then trained by the evaluator like
+anything else.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from attnas.evaluator import TRUSTED_MAPE, AdditiveCost, Batches, Pool, additive_costs, safe_layout
-from attnas.results import RECOMMENDATIONS_FILE, Objective
+from attnas.results import RECOMMENDATIONS_FILE
 from attnas.search_space import Architecture, AttnasError, SearchSpace
 from attnas.search_space.build import build
 from attnas.search_space.recalibration import recalibrate
@@ -29,6 +29,9 @@ from .protocol import Resources
 from .recommendation import Found, Recommendation, Target, read_found, write_found
 from .recommended import Recommended, choose, pending
 from .targets import PREDICTED, Costs, targets
+
+if TYPE_CHECKING:
+    from .on_supernet import OnSupernet
 
 __all__ = [
     "Checkpointed",
@@ -44,28 +47,6 @@ SELECTION = 0.2  # share of the training images that choose architectures
 MOST_MARGIN = 0.25  # a table that errs by more is no reason to measure what it puts far off
 FURTHER = 12  # architectures measured for a target that no prediction keeps
 RECALIBRATION = 1000  # images that batch-norm statistics are taken from, if there are so many
-
-
-class SharesWeights(Protocol):
-    """The fields of a weight-sharing strategy; its other fields are settings of its own."""
-
-    @property
-    def space(self) -> SearchSpace: ...
-
-    @property
-    def objectives(self) -> tuple[Objective, ...]: ...
-
-    @property
-    def epochs(self) -> int: ...
-
-    @property
-    def seed(self) -> int: ...
-
-    @property
-    def targets(self) -> Mapping[str, Any]: ...
-
-    @property
-    def check(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -149,7 +130,7 @@ Search = Callable[[Task], Sequence[Recommendation]]
 
 
 def prepare_recommended(
-    strategy: SharesWeights, resources: Resources, search: Search
+    strategy: "OnSupernet", resources: Resources, search: Search
 ) -> Recommended:
     """Searches on a supernet unless that was finished before, and gives what proposes the result.
 
@@ -186,7 +167,7 @@ def check_finite(loss: float, epoch: int) -> float:
     return loss
 
 
-def _task(strategy: SharesWeights, resources: Resources, facts: Mapping[str, Any]) -> Task:
+def _task(strategy: "OnSupernet", resources: Resources, facts: Mapping[str, Any]) -> Task:
     space, seed = strategy.space, strategy.seed
     costs = _costs(strategy, resources)
     rng = np.random.default_rng((seed, 2**33))
@@ -215,7 +196,7 @@ def _task(strategy: SharesWeights, resources: Resources, facts: Mapping[str, Any
     )
 
 
-def _costs(strategy: SharesWeights, resources: Resources) -> Costs:
+def _costs(strategy: "OnSupernet", resources: Resources) -> Costs:
     """Predicted costs; the latency table is made only where latency is asked for."""
     space = strategy.space
     needed = {
@@ -354,7 +335,7 @@ def _nearest(costs: Costs, found: Found, target: Target) -> list[Recommendation]
     return sorted(near, key=lambda r: sum(r.predicted[m] / b for m, b in target.items()))[:FURTHER]
 
 
-def _facts(strategy: SharesWeights, resources: Resources) -> dict[str, Any]:
+def _facts(strategy: "OnSupernet", resources: Resources) -> dict[str, Any]:
     """All that the weights and the recommendations depend on, as plain values."""
     space, given = strategy.space, ("space", "objectives")
     settings = {f.name: getattr(strategy, f.name) for f in fields(strategy) if f.name not in given}  # type: ignore[arg-type]
