@@ -131,6 +131,7 @@ class _Session:
             "seed": seed,
             "start": self.start.label,
         }
+        checkpoint = Checkpoint(self.folder, facts)
         try:
             outcome = train(
                 self.start.network(architecture, seed),
@@ -139,7 +140,7 @@ class _Session:
                 seed=seed,
                 device="cuda" if torch.cuda.is_available() else "cpu",
                 split="test",
-                checkpoint=Checkpoint(self.folder, facts),
+                checkpoint=checkpoint,
             )
         except TrainingFailed as error:
             raise AttnasError(
@@ -149,3 +150,4 @@ class _Session:
         correct = base64.b64encode(outcome.correct).decode("ascii")
         part.write_text(json.dumps({"accuracy": outcome.accuracy, "correct": correct}))
         part.replace(path)
+        checkpoint.delete()

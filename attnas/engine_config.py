@@ -6,6 +6,7 @@ from pydantic import (
     Field,
     GetJsonSchemaHandler,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -22,6 +23,13 @@ class RayConfig(Section):
     address: str | None = Field(
         None, description="of a running Ray cluster; one of this machine is started if not given"
     )
+
+    @field_validator("gpus")
+    @classmethod
+    def _a_share_or_whole(cls, value: float) -> float:
+        if value > 1 and not value.is_integer():
+            raise ValueError(f"a worker gets a share of one GPU or whole ones, not {value:g}")
+        return value
 
 
 class EngineConfig(Section):

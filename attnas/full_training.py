@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from attnas.evaluator import (
     Checkpoint,
@@ -19,9 +19,12 @@ from attnas.evaluator import (
     load_data,
     train,
 )
-from attnas.results import load_export
+from attnas.results import load_export, replace_file
+from attnas.results.folder import writing
 from attnas.search_space import AttnasError, InputError
 from attnas.search_space.build import build
+
+from .terminal import check_writable
 
 
 def train_exported(
@@ -43,9 +46,12 @@ def train_exported(
     on where it was interrupted.
 
     Raises:
-        InputError: the export or its data cannot be read, or the data are others.
-        AttnasError: the training failed.
+        InputError: the export or its data cannot be read, or the data are others, or `weights`
+            is a folder.
+        AttnasError: the training failed, or the weights cannot be written there, which is
+            tried before it begins.
     """
+    check_writable(weights)
     architecture, document = load_export(exported)
     for key in ("data", "recipe"):
         if not isinstance(document.get(key), dict):
@@ -81,7 +87,9 @@ def train_exported(
     except TrainingFailed as error:
         raise AttnasError(f"the training failed: {error}.") from error
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-    save_file(state, weights)
+    with writing(weights, named=False):
+        replace_file(weights, save(state))
+    checkpoint.delete()
     with suppress(OSError):  # not empty: another training of the file left its state
         checkpoint.folder.rmdir()
     return outcome

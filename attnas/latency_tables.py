@@ -3,12 +3,13 @@
 import hashlib
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from attnas.evaluator import (
     AdditiveCost,
@@ -35,6 +36,8 @@ from .observer import Observer
 from .setup import Problem, make_device, make_problem
 
 FORMAT = 1
+SECONDS_A_LINE = 10.0
+"""How often `profile` says how far it is."""
 
 _DISTRUST = (
     f"With a mean error above {TRUSTED_MAPE:.0%} a table rejects nothing: every latency is "
@@ -43,6 +46,19 @@ _DISTRUST = (
 )
 
 Note = Callable[[str], None]
+
+
+@runtime_checkable
+class MeasuresElsewhere(Protocol):
+    """An evaluator whose device is another process's."""
+
+    def latency_table(self) -> tuple[LatencyTable, list[str]]:
+        """That device's table, relative to its plain backbone, and what there is to note."""
+        ...
+
+    def screen_by(self, table: LatencyTable) -> None:
+        """As `TrainingEvaluator.screen_by`."""
+        ...
 
 
 def latency_table(
@@ -57,12 +73,19 @@ def latency_table(
     """The latency table of the evaluator's device: read, or else measured and kept.
 
     Its figures are relative to the plain backbone as the evaluator has measured it, so they
-    compare with what it measures. `progress` hears how many networks are measured.
+    compare with what it measures. `progress` hears how many networks are measured, unless
+    another node measures.
 
     Raises:
         InputError: recorded results are replayed, so there is nothing to measure on.
         AttnasError: there is no table, and `make` is false.
     """
+    if isinstance(evaluator, MeasuresElsewhere):
+        note("The measuring node makes or reads its latency table.")
+        made, notes = evaluator.latency_table()
+        for text in notes:
+            note(text)
+        return made
     device = getattr(evaluator, "device", None)
     if device is None:
         raise _no_device()
@@ -105,13 +128,18 @@ def profile(
     if table is None:
         budget = SECONDS if seconds is None else seconds
         most = wanted_networks(space)
-        note(f"Measuring at most {most} networks on {device.name}, for at most {budget:.0f} s.")
-        table = make_latency_table(space, device, seed=config.seed, seconds=budget)
-        write_table(table, device, note)
+        note(f"Measuring at most {most} networks on {device.name}, for about {budget:.0f} s.")
+        table = make_latency_table(
+            space, device, seed=config.seed, seconds=budget, progress=_now_and_then(note)
+        )
         note(f"It took {table.seconds:.0f} s for {table.error.networks} networks.")
+        if not table.trusted and budget < SECONDS:  # searches would use it instead of a better one
+            note(f"It is not kept: allow --seconds {SECONDS:.0f} for a table to be trusted.")
+        else:
+            write_table(table, device, note)
+            note(f"It is kept in {file}.")
     else:
-        note("There is a table already; --force measures again.")
-    note(f"It is kept in {file}.")
+        note(f"There is a table already, {file}; --force measures again.")
     note(error_text(table))
     if not table.trusted:
         note(_DISTRUST)
@@ -124,14 +152,30 @@ def profile(
     }
 
 
+def _now_and_then(note: Note) -> Progress:
+    """Tells every some seconds how many networks are measured."""
+    told = time.monotonic()
+
+    def progress(done: int, of: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > SECONDS_A_LINE:
+            told = time.monotonic()
+            note(f"{done} of {of} networks measured.")
+
+    return progress
+
+
 def screen_by_table(
     config: Config, problem: Problem, evaluator: Evaluator, observer: Observer
 ) -> None:
     """Lets the evaluator reject by the table where the config asks for it and it is trusted."""
-    if config.screening != "table" or not isinstance(evaluator, TrainingEvaluator):
+    if config.screening != "table":
         return
+    if not isinstance(evaluator, TrainingEvaluator | MeasuresElsewhere):
+        return  # what is replayed costs nothing
     if not any(c.metric == "latency_ms" for c in problem.constraints):
-        return  # no bound that a prediction could break
+        observer.note("'screening: table' changes nothing: there is no bound on latency_ms.")
+        return
     heard = partial(observer.preparing, "networks measured")
     table = latency_table(config, problem, evaluator, observer.note, progress=heard)
     if table.trusted:
@@ -142,8 +186,8 @@ def screen_by_table(
 
 def _no_device() -> InputError:
     return InputError(
-        "this process measures no latency, since recorded results are replayed or another node "
-        "measures: there can be no latency table. Leave that out of the config.",
+        "no latency is measured where recorded results are replayed: there can be no latency "
+        "table. Leave that out of the config.",
         key="evaluator",
     )
 

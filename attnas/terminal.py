@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +20,13 @@ def open_run(run: str, runs: Path) -> "Run":
     return Run.open(run, runs=runs)
 
 
-def trial_of(run: "Run", number: int) -> "Trial":
-    """The trial of that number, which must be in the run."""
+def trial_of(run: "Run", number: int, key: str = "TRIAL") -> "Trial":
+    """The trial of that number, which must be in the run; `key` is where it was asked for."""
     from attnas.search_space import InputError
 
     if not 0 <= number < len(run.trials):
-        raise InputError(
-            f"the run {run.name} has no trial {number}; it has 0 to {len(run.trials) - 1}.",
-            key="TRIAL",
-        )
+        held = f"0 to {len(run.trials) - 1}" if run.trials else "none yet"
+        raise InputError(f"the run {run.name} has no trial {number}; it has {held}.", key=key)
     return run.trials[number]
 
 
@@ -60,11 +59,24 @@ def write_text(path: Path, text: str) -> None:
         raise AttnasError(f"{path}: cannot be written: {error.strerror}.") from error
 
 
-def print_front(run: "Run") -> None:
-    """The front as a table."""
+def check_writable(path: Path) -> None:
+    """Sees whether a file can be written there, before what takes longer."""
+    from attnas.search_space import AttnasError, InputError
+
+    if path.is_dir():
+        raise InputError("is a folder: name a file in it.", file=str(path))
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            return
+    except OSError as error:
+        raise AttnasError(f"{path}: cannot be written: {error.strerror}.") from error
+
+
+def print_front(run: "Run", *, verdicts: bool = True) -> None:
+    """The front as a table; `verdicts` as in `attnas.results.pareto_table`."""
     from attnas.results import pareto_table
 
-    stdout().print(pareto_table(run))
+    stdout().print(pareto_table(run, verdicts=verdicts))
 
 
 def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -17,7 +17,8 @@ from .evaluator import (
 from .initial_weights import FromBackbone, FromScratch, FromSupernet, Start
 from .latency_table import TRUSTED_MAPE, LatencyTable
 from .optimizer import set_rate, sgd
-from .recipe import Recipe, half_epochs, one_cycle
+from .precision import autocast, resolved_precision
+from .recipe import Precision, Recipe, half_epochs, one_cycle
 from .table import Table
 from .time_slices import TimeSlices, take_turns
 from .training import Outcome, TrainingFailed, train
@@ -38,6 +39,7 @@ __all__ = [
     "LatencyTable",
     "Outcome",
     "Pool",
+    "Precision",
     "Recipe",
     "Screening",
     "Start",
@@ -47,12 +49,14 @@ __all__ = [
     "TrainingEvaluator",
     "TrainingFailed",
     "additive_costs",
+    "autocast",
     "device",
     "devices",
     "half_epochs",
     "load_data",
     "missing_metrics",
     "one_cycle",
+    "resolved_precision",
     "safe_layout",
     "set_rate",
     "sgd",

@@ -191,6 +191,7 @@ class TrainingEvaluator:
             TrainingFailed: the training diverged, ran out of memory or time, or raised.
         """
         began = time.monotonic()
+        checkpoint = self._checkpoint(architecture, epochs if of is None else of)
         outcome = train(
             self.start.network(architecture, self.seed),
             self.data,
@@ -200,8 +201,10 @@ class TrainingEvaluator:
             of=of,
             device=self.training_device,
             on_epoch=on_epoch,
-            checkpoint=self._checkpoint(architecture, epochs if of is None else of),
+            checkpoint=checkpoint,
         )
+        if checkpoint and of in (None, epochs):
+            checkpoint.delete()
         metrics = {"accuracy": outcome.accuracy, "validation_loss": outcome.loss}
         return Evaluation(
             metrics=metrics,

@@ -13,9 +13,28 @@ import torch
 from torch import nn
 
 from .data.cache import cache_folder
+from .recipe import Precision
 
 _WORTH_IT = 1.25  # times faster; a narrow margin would come out differently from day to day
 _log = logging.getLogger(__name__)
+
+
+def resolved_precision(precision: Precision, device: str) -> Precision:
+    """What a recipe's `precision` means on a device: 'auto' becomes one of the others.
+
+    To be asked before a training begins, as the first answer may be measured.
+    """
+    if precision == "auto":
+        return "bfloat16" if bfloat16_pays(device) else "float32"
+    return precision
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """What a forward pass runs in under a resolved precision; weights stay float32.
+
+    Each pass has one of its own: it keeps copies of the weights, which the next step changes.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 @cache

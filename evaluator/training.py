@@ -18,8 +18,8 @@ from .batches import Batches, network_seed, safe_layout
 from .checkpoint import Checkpoint
 from .data import Data, Pool
 from .optimizer import set_rate, sgd
-from .precision import bfloat16_pays
-from .recipe import Recipe, half_epochs
+from .precision import autocast, resolved_precision
+from .recipe import Precision, Recipe, half_epochs
 
 Failure = Literal["diverged", "out of memory", "time limit", "raised"]
 Split = Literal["validation", "test"]
@@ -75,7 +75,7 @@ class Outcome:
 class _Setting:
     """What every step of one training has in common."""
 
-    bfloat16: bool
+    precision: Precision
     batches: Batches
     begin: float
     limit_s: float
@@ -89,7 +89,7 @@ class _Setting:
         network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
 
     def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+        return autocast(self.precision, self.device)
 
     def check_time(self) -> None:
         if time.monotonic() - self.begin > self.limit_s:
@@ -135,7 +135,7 @@ def train(
         of: the epochs that learning rate and image sizes are laid out for, `epochs` if None.
         on_epoch: called with the number of epochs done and the mean training loss.
         checkpoint: what to go on from if it is there, to the same network to the last bit as
-            in one go; left behind where the training stops before `of`, else deleted.
+            in one go. It is left behind: who has kept the outcome deletes it.
 
     Raises:
         TrainingFailed: the loss is not finite, memory or time is used up, or the network raises.
@@ -156,14 +156,12 @@ def train(
         score = _score(network, getattr(data, split), setting, small=half_size)
     if not math.isfinite(score.loss):
         raise TrainingFailed("diverged", f"the {split} loss is {score.loss}")
-    if checkpoint and epochs == of:
-        checkpoint.delete()
     return Outcome(
         **vars(score),
         epochs=epochs,
         seconds=time.monotonic() - begin,
         history=tuple(history),
-        precision="bfloat16" if setting.bfloat16 else "float32",
+        precision=setting.precision,
         half_size=half_size,
     )
 
@@ -183,9 +181,8 @@ def evaluate(
 
 
 def _setting(network: nn.Module, data: Data, recipe: Recipe, device: str, begin: float) -> _Setting:
-    asked, auto = recipe.precision == "bfloat16", recipe.precision == "auto"
     return _Setting(
-        bfloat16=asked or (auto and bfloat16_pays(device)),
+        precision=resolved_precision(recipe.precision, device),
         batches=Batches(data, recipe, device=device, layout=safe_layout(network)),
         begin=begin,
         limit_s=math.inf if recipe.time_limit_s is None else recipe.time_limit_s,

@@ -9,6 +9,7 @@ from .confirmation import (
     read_confirmation,
     write_confirmation,
 )
+from .database import check_storage
 from .doubt import (
     RECOMMENDATIONS_FILE,
     RECOMMENDATIONS_FORMAT,
@@ -19,7 +20,14 @@ from .doubt import (
     rank_correlation,
     write_doubt,
 )
-from .export import export, export_onnx, export_python, load_export, write_export
+from .export import (
+    export,
+    export_onnx,
+    export_python,
+    load_export,
+    quiet_onnx,
+    write_export,
+)
 from .folder import replace_file
 from .front import (
     crowding,
@@ -73,6 +81,7 @@ __all__ = [
     "SeedDifference",
     "State",
     "Trial",
+    "check_storage",
     "compare",
     "compare_rows",
     "compare_table",
@@ -100,6 +109,7 @@ __all__ = [
     "pareto_table",
     "proxies_text",
     "proxy_correlations",
+    "quiet_onnx",
     "rank_correlation",
     "ranks",
     "read_confirmation",

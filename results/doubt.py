@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from scipy.stats import kendalltau
 
 from attnas.search_space import Architecture
 
 from .folder import to_json, write
+from .metrics import METRICS, Objective
 from .statistics import Z
 from .trial import Trial
 
@@ -24,7 +24,7 @@ DOUBT_FILE = "doubt.json"
 RECOMMENDATIONS_FORMAT = 1
 ENOUGH = 10  # architectures that a verdict needs
 ALONE = "Stand-alone training alone ranks all that is shown."
-TRUSTED = 0.3  # the lower bound of tau from which inherited accuracies may rank
+TRUSTED = 0.3  # the lower bound of tau from which the supernet may rank
 
 
 @dataclass(frozen=True)
@@ -67,56 +67,85 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> RankCorrelation:
 
 @dataclass(frozen=True)
 class Doubt:
-    """What the trials of a run say of the supernet that recommended some of them."""
+    """What the trials of a run say of the supernet that recommended some of them.
 
-    correlation: RankCorrelation
+    `ranking` holds what the supernet ranks by, the inherited validation loss, against the
+    stand-alone `metric` that the run asks for; `accuracies` the two accuracies. Both are
+    positive where supernet and trainings agree.
+    """
+
+    metric: str
+    ranking: RankCorrelation
+    accuracies: RankCorrelation
 
     @property
     def ranks_poorly(self) -> bool:
         """Whether there is enough to tell, and it speaks against the supernet's ranking."""
-        return self.correlation.pairs >= ENOUGH and not self.correlation.trusted
+        return self.ranking.pairs >= ENOUGH and not self.ranking.trusted
 
     def __str__(self) -> str:
-        c = self.correlation
-        if c.pairs < ENOUGH:
+        found = self.ranking
+        if found.pairs < ENOUGH:
             return (
-                f"Inherited accuracies were held against stand-alone training for {c.pairs} "
+                f"Inherited losses were held against stand-alone training for {found.pairs} "
                 f"architectures; a verdict needs {ENOUGH}. All that is shown is stand-alone."
             )
-        head = f"Kendall's tau between inherited and stand-alone accuracy over {c.pairs} networks"
-        if math.isnan(c.tau):
+        name = self.metric.replace("_", " ")
+        head = (
+            "Kendall's tau between the inherited loss, by which the supernet ranks, and the "
+            f"stand-alone {name} of {found.pairs} networks"
+        )
+        if math.isnan(found.tau):
             return f"{head} cannot be told: one of the two does not vary. {ALONE}"
-        said = f"{head}: {c.tau:.2f} (95 % interval {c.low:.2f} to {c.high:.2f})."
-        if c.trusted:
+        said = f"{head}: {found.tau:.2f} (95 % interval {found.low:.2f} to {found.high:.2f})."
+        if not math.isnan(self.accuracies.tau):
+            said += f" Between the accuracies: {self.accuracies.tau:.2f}."
+        if found.trusted:
             return f"{said} All that is shown is stand-alone."
         return (
-            f"{said} Its lower bound is under {TRUSTED}: the supernet does not rank reliably "
+            f"{said} The lower bound is under {TRUSTED}: the supernet does not rank reliably "
             f"here. {ALONE}"
         )
 
 
-def doubt(inherited: Mapping[Architecture, float], trials: Sequence[Trial]) -> Doubt:
-    """Inherited against stand-alone accuracy over the trained trials whose both are known.
+def doubt(
+    inherited: Mapping[Architecture, Mapping[str, float]],
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+) -> Doubt:
+    """Inherited figures against stand-alone ones, over the trained trials whose both are known.
 
-    Of an architecture that was trained several times its longest training counts.
+    `inherited` has `accuracy` and `validation_loss`. The metric is the first of the objectives
+    that takes a training. Of an architecture that was trained several times its longest
+    training counts.
     """
-    longest: dict[Architecture, Trial] = {}
+    metric = next((o.metric for o in objectives if not METRICS[o.metric].cheap), "accuracy")
+    ranking = _correlation(inherited, trials, "validation_loss", metric)
+    return Doubt(metric, ranking, _correlation(inherited, trials, "accuracy", "accuracy"))
+
+
+def _correlation(
+    inherited: Mapping[Architecture, Mapping[str, float]],
+    trials: Sequence[Trial],
+    by: str,
+    metric: str,
+) -> RankCorrelation:
+    """Positive if what is better by the inherited figure is better by the trials' metric."""
+    longest: dict[Architecture, float] = {}
     for trial in sorted(trials, key=lambda t: t.epochs):
-        scored = trial.state == "complete" and np.isfinite(trial.metrics.get("accuracy", np.nan))
-        if scored and trial.architecture in inherited:
-            longest[trial.architecture] = trial
-    return Doubt(
-        rank_correlation(
-            [inherited[a] for a in longest],
-            [trial.metrics["accuracy"] for trial in longest.values()],
-        )
-    )
+        value = trial.metrics.get(metric, math.nan)
+        if trial.state == "complete" and math.isfinite(value) and trial.architecture in inherited:
+            longest[trial.architecture] = value
+    sign = 1.0 if METRICS[by].better == METRICS[metric].better else -1.0
+    return rank_correlation([sign * inherited[a][by] for a in longest], list(longest.values()))
 
 
 def doubt_of(run: "Run") -> Doubt | None:
     """What the run's trials say of its supernet; None if it has none."""
     file = _recommendations(run)
-    return None if file is None else doubt(_inherited(file, run.trials), run.trials)
+    if file is None:
+        return None
+    return doubt(_inherited(file, run.trials), run.trials, run.objectives)
 
 
 def write_doubt(run: "Run") -> None:
@@ -128,13 +157,15 @@ def write_doubt(run: "Run") -> None:
     file, found = _recommendations(run), doubt_of(run)
     if file is None or found is None:
         return
-    c = found.correlation
+    ranking = found.ranking
     content = {
-        "tau": None if math.isnan(c.tau) else c.tau,
-        "interval": [c.low, c.high],
-        "architectures": c.pairs,
-        "enough": c.pairs >= ENOUGH,
-        "trusted": c.trusted,
+        "metric": found.metric,
+        "tau": _or_none(ranking.tau),
+        "interval": [ranking.low, ranking.high],
+        "tau_of_accuracies": _or_none(found.accuracies.tau),
+        "architectures": ranking.pairs,
+        "enough": ranking.pairs >= ENOUGH,
+        "trusted": ranking.trusted,
         "text": str(found),
     }
     write(file.with_name(DOUBT_FILE), to_json(content))
@@ -145,12 +176,21 @@ def _recommendations(run: "Run") -> Path | None:
     return next(iter(sorted(run.checkpoints.glob(f"*/{RECOMMENDATIONS_FILE}"))), None)
 
 
-def _inherited(file: Path, trials: Sequence[Trial]) -> dict[Architecture, float]:
-    """The inherited accuracies of the trials' architectures; empty if it cannot be read."""
+def _or_none(tau: float) -> float | None:
+    return None if math.isnan(tau) else tau
+
+
+def _inherited(file: Path, trials: Sequence[Trial]) -> dict[Architecture, Mapping[str, float]]:
+    """The inherited figures of the trials' architectures; empty if it cannot be read."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         entries: list[Any] = [*content["candidates"], *content["controls"]]
-        known = {_key(e["choices"]): float(e["predicted"]["accuracy"]) for e in entries}
+        known = {
+            _key(e["choices"]): {
+                name: float(e["predicted"][name]) for name in ("accuracy", "validation_loss")
+            }
+            for e in entries
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     architectures = {t.architecture: _key(t.architecture.by_stage) for t in trials}

@@ -1,8 +1,11 @@
 """Exported architectures: a file from which anyone builds the network again."""
 
 import json
+import logging
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -179,17 +182,18 @@ def export_onnx(network: "nn.Module", input_shape: tuple[int, int, int], path: s
     example = torch.zeros(2, *input_shape, device=device)
     network.eval()
     try:
-        program = torch.onnx.export(
-            network,
-            (example,),
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-            dynamo=True,
-            verbose=False,
-        )
-        assert program is not None  # with dynamo=True it is never None
-        program.save(str(path))
+        with quiet_onnx():
+            program = torch.onnx.export(
+                network,
+                (example,),
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                dynamo=True,
+                verbose=False,
+            )
+            assert program is not None  # with dynamo=True it is never None
+            program.save(str(path))
     except OSError as error:
         raise AttnasError(f"{path}: cannot be written: {error.strerror or error}.") from error
     except (RuntimeError, torch.onnx.OnnxExporterError) as error:
@@ -198,6 +202,20 @@ def export_onnx(network: "nn.Module", input_shape: tuple[int, int, int], path: s
     finally:
         network.train(training)
     return Path(path)
+
+
+@contextmanager
+def quiet_onnx() -> Iterator[None]:
+    """Without the exporter's warnings: of packages that the network does not need, and others."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _numbered(run: "Run", trial: Trial | int) -> Trial:

@@ -1,6 +1,6 @@
 """Blocks that share their parameters: narrower ones take the first part of the widest's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -57,6 +57,11 @@ class Borrower(nn.Module):
     def _take_back(self) -> None:
         for loan in self._loans:
             loan.borrower._parameters[loan.attribute] = None
+
+    def parts(self) -> Iterator[tuple[nn.Parameter, tuple[int, ...]]]:
+        """The lender's parameters, each with the shape of the leading part that is in use."""
+        for loan in self._loans:
+            yield getattr(loan.lender, loan.attribute), loan.shape
 
     def state(self) -> dict[str, Tensor]:
         """What a stand-alone block of this class and width loads to equal this one."""

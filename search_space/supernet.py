@@ -140,6 +140,12 @@ class Supernet(nn.Module):
                 for stand in stands:
                     stand.switch.active.append((stand.number, weight))
 
+    def parts(self) -> Iterator[tuple[nn.Parameter, tuple[int, ...]]]:
+        """The active blocks' parameters, each with the shape of the leading part in use."""
+        for switch in self._switches.values():
+            for number, _ in switch.active:
+                yield from switch.blocks[number].parts()  # type: ignore[operator]
+
     def subnet(self, architecture: Architecture) -> nn.Module:
         """The stand-alone network of an architecture, with copies of this path's weights.
 

@@ -54,6 +54,17 @@ class Budget:
         """Whether an architecture of that cost keeps it."""
         return cost >= self.bound if self.lower else cost <= self.bound
 
+    def beyond(self, margin: float = 0.0) -> str:
+        """That no architecture keeps it and what the space has, if costs err by `margin` at most.
+
+        Empty if one may.
+        """
+        nearest = self.easiest * (1 + margin) if self.lower else self.easiest / (1 + margin)
+        if self.holds(nearest):
+            return ""
+        end = "greatest" if self.lower else "least"
+        return f"{self} cannot be kept, the {end} that the space has is {self.easiest:.6g}"
+
     @cached_property
     def scaled(self) -> tuple[tuple[NDArray[np.float64], ...], float]:
         """Costs by stage and a bound on their sum, never to be exceeded, whatever the metric.
@@ -119,11 +130,7 @@ def project(logits: Sequence[Tensor], budgets: Sequence[Budget]) -> list[Tensor]
 
 
 def out_of_reach(budgets: Sequence[Budget]) -> str:
-    """Which budgets no architecture keeps, and what one could; or that all at once are too much."""
-    alone = [
-        f"{b} cannot be kept, the {'greatest' if b.lower else 'least'} that the space has is "
-        f"{b.easiest:.6g}"
-        for b in budgets
-        if not b.holds(b.easiest)
-    ]
-    return "; ".join(alone) or f"no architecture keeps {', '.join(map(str, budgets))} at once"
+    """Which budgets nothing in the space keeps, and what it could; or that all are too much."""
+    alone = "; ".join(filter(None, (budget.beyond() for budget in budgets)))
+    at_once = ", ".join(map(str, budgets))
+    return alone or f"no architecture was found that keeps {at_once} at once"

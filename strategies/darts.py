@@ -1,7 +1,7 @@
 """Differentiable architecture search: a mixture of all options at every site."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,7 +22,8 @@ class Darts(Differentiable):
     parts of the images (eq. 3-4, algorithm 1), of `order` 1 with the gradient at the present
     weights, of 2 at those one step ahead (eq. 5-8: four passes a step instead of one); Adam
     with betas 0.5 and 0.999. Departures: budgets (`project`), no weight decay of the logits, a
-    higher rate for them as the training is short, and a `warmup` of the weights alone.
+    higher rate for them as the training is short, and a `warmup` of the weights alone. The
+    second order is computed in float32 whatever the recipe's precision.
     """
 
     order: int = setting(1, "of the gradient: 2 looks one step of the weights ahead", low=1, high=2)
@@ -37,10 +38,19 @@ class Darts(Differentiable):
     def gradient(self, step: Step) -> list[Tensor]:
         if self.order == 1:
             return step.by_logits(step.loss(mixture(step.logits), step.selection))
+        # In bfloat16 the weights on both sides of the finite difference would be the same.
+        step = replace(step, precision="float32")
+        seed = int(torch.randint(2**62, (), generator=step.generator))
+
+        def training_loss() -> Tensor:
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)  # the same dropout: the difference is then the weights'
+                return step.loss(mixture(step.logits), step.training)
+
         return unrolled_gradient(
             step.logits,
             [p for p in step.net.parameters() if p.requires_grad],
-            lambda: step.loss(mixture(step.logits), step.training),
+            training_loss,
             lambda: step.loss(mixture(step.logits), step.selection),
             step.rate,
         )

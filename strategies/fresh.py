@@ -1,12 +1,14 @@
 """What may still be proposed: nothing tried, in flight or rejected."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from attnas.search_space import Architecture, SearchSpace
 
 from .protocol import History, Proposal
+
+NEIGHBOURS = 20
 
 
 def spent(history: History, epochs: int) -> frozenset[Architecture]:
@@ -39,3 +41,12 @@ def fresh(
         return Proposal(drawn, epochs)
     left = [a for a in space.enumerate() if a not in used]
     return Proposal(left[rng.integers(len(left))], epochs) if left else None
+
+
+def with_neighbours(
+    space: SearchSpace, proposed: Architecture, rng: np.random.Generator
+) -> Iterator[Architecture]:
+    """A model's proposal and, in case it was tried, neighbours of it: candidates for `fresh`."""
+    yield proposed
+    for _ in range(NEIGHBOURS):
+        yield space.mutate(proposed, rng)

@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 from attnas.results import Objective, Trial
 from attnas.search_space import Architecture, SearchSpace
 
-from .fresh import fresh
+from .fresh import fresh, with_neighbours
 from .optuna_study import add_finished, ask, new_study
 from .protocol import History, Proposal, generator
 from .ranking import losses, ranking
 from .registry import check_settings, register_strategy, setting
-
-MUTANTS = 20  # neighbours of what the model proposes that are looked at if it was tried
 
 
 @register_strategy("gp")
@@ -62,9 +60,7 @@ class GP:
             warnings.simplefilter("ignore")  # constant values and ill-conditioned fits are met
             sampler = optuna.samplers.GPSampler(seed=int(rng.integers(2**30)), n_startup_trials=1)
             proposed = ask(study, self.space, sampler, running, jointly=True)
-        yield proposed
-        for _ in range(MUTANTS):
-            yield self.space.mutate(proposed, rng)
+        yield from with_neighbours(self.space, proposed, rng)
 
 
 def remembered(

@@ -1,8 +1,7 @@
 """The most probable architectures that keep budgets, exactly, one after the other."""
 
 import heapq
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,15 +16,24 @@ from attnas.search_space import Architecture, SearchSpace
 
 from .budgets import Budget
 
+NODES = 300_000
+"""Partial architectures looked at before the search gives up to prove what is best: seconds."""
 _ROUNDING = 1e-9
+_DIGITS = 9  # of log-probabilities: what differs by less counts as equally probable
 _INFEASIBLE = 2  # scipy's status
 
-_Node = tuple[float, tuple[int, ...], float, NDArray[np.float64]]
+_Numbers = tuple[int, ...]
+_Node = tuple[float, _Numbers, float, NDArray[np.float64]]
 """Minus a bound on the score, the options of the first stages, their score and their costs."""
 
 
 def most_probable(
-    space: SearchSpace, logits: Sequence[Tensor], budgets: Sequence[Budget]
+    space: SearchSpace,
+    logits: Sequence[Tensor],
+    budgets: Sequence[Budget],
+    *,
+    nodes: int = NODES,
+    ended: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Architecture, float]]:
     """Architectures that keep every budget, with their log-probabilities, the largest first.
 
@@ -36,10 +44,14 @@ def most_probable(
     for any t >= 0, score + sum_k t_k slack_k is at least the score where the slacks are not
     negative, and its maximum separates over the stages. Equally probable ones come in the
     order of the space.
+
+    The problem is NP-hard: once `nodes` partial architectures were looked at, `ended` is called, as
+    many again are followed depth first, and what keeps the budgets among them comes last, the
+    most probable first. All that comes keeps the budgets; others may then be missing.
     """
     tables = [log_softmax(stage.detach().double().cpu().numpy()) for stage in logits]
     search = _Search(tables, tuple(budgets))
-    for choices, score in search.solutions():
+    for choices, score in search.solutions(nodes, ended):
         picked = [options[j] for options, j in zip(space.allowed, choices, strict=True)]
         yield Architecture(space.backbone, tuple(picked), space.identity_start), score
 
@@ -51,34 +63,73 @@ class _Search:
     scores: list[NDArray[np.float64]]
     budgets: tuple[Budget, ...]
 
-    def solutions(self) -> Iterator[tuple[tuple[int, ...], float]]:
+    def solutions(self, nodes: int, ended: Callable[[], None]) -> Iterator[tuple[_Numbers, float]]:
         """Option numbers by stage with their score, from the largest score to the least."""
-        multipliers = self._multipliers()
-        if multipliers is None:
+        if self._prices is None:
             return
-        stages = len(self.scores)
-        best = _sums_from([stage.max() for stage in self.scores])
-        lightest = _sums_from([cost.min(axis=1) for cost in self._costs])
-        eased = [s - multipliers @ c for s, c in zip(self.scores, self._costs, strict=True)]
-        easiest = _sums_from([stage.max() for stage in eased])
-        queue: list[_Node] = [(-math.inf, (), 0.0, np.zeros(len(self.budgets)))]
-        while queue:
-            _, chosen, score, cost = heapq.heappop(queue)
-            depth = len(chosen)
-            if depth == stages:
-                if self._kept(chosen):
-                    yield chosen, score
-                continue
-            for option, added in enumerate(self.scores[depth].tolist()):
-                total, spent = score + added, cost + self._costs[depth][:, option]
-                slack = self._bounds - spent - lightest[depth + 1]
-                if (slack < -_ROUNDING).any():
-                    continue
-                most = total  # of a whole architecture; the others may be rounded up
-                if depth + 1 < stages:
-                    relaxed = multipliers @ (self._bounds - spent) + easiest[depth + 1]
-                    most += min(best[depth + 1], float(relaxed)) + _ROUNDING
-                heapq.heappush(queue, (-most, (*chosen, option), total, spent))
+        left = nodes
+        queue: list[_Node] = [(0.0, (), 0.0, np.zeros(len(self.budgets)))]
+        while queue and left > 0:
+            node = heapq.heappop(queue)
+            if not self._whole(node):
+                left -= self._options(node)
+                for child in self._children(node):
+                    heapq.heappush(queue, child)
+            elif self._kept(node):
+                yield node[1], node[2]
+        if queue:
+            ended()
+            found = [node for node in self._depth_first(queue, nodes) if self._kept(node)]
+            yield from ((chosen, score) for _, chosen, score, _ in sorted(found, key=_order))
+
+    def _depth_first(self, queue: Sequence[_Node], nodes: int) -> Iterator[_Node]:
+        """The whole ones below the queue's, the deepest followed first, within `nodes` more."""
+        stack = sorted(queue, key=lambda node: (len(node[1]), -node[0]))  # the last is the first
+        while stack and nodes > 0:
+            node = stack.pop()
+            if self._whole(node):
+                yield node
+            else:
+                nodes -= self._options(node)
+                stack += sorted(self._children(node), key=_order, reverse=True)
+
+    def _whole(self, node: _Node) -> bool:
+        return len(node[1]) == len(self.scores)
+
+    def _options(self, node: _Node) -> int:
+        """How many there are in the next stage."""
+        return len(self.scores[len(node[1])])
+
+    def _children(self, node: _Node) -> list[_Node]:
+        """A node with each option of the next stage that leaves enough for the lightest others."""
+        _, chosen, score, cost = node
+        stage = len(chosen)
+        spent = cost[:, None] + self._costs[stage]
+        slack = self._bounds[:, None] - spent + _ROUNDING
+        fitting = (slack >= self._lightest[stage + 1][:, None]).all(axis=0)
+        total = score + self.scores[stage]
+        relaxed = self._prices @ slack + self._easiest[stage + 1]
+        most = np.round(total + np.minimum(self._best[stage + 1], relaxed), _DIGITS)
+        return [
+            (-float(most[j]), (*chosen, j), float(total[j]), spent[:, j])
+            for j in np.flatnonzero(fitting).tolist()
+        ]
+
+    @cached_property
+    def _best(self) -> list[float]:
+        """The most that the stages from each one on add to the score, whatever they cost."""
+        return _sums_from([stage.max() for stage in self.scores])
+
+    @cached_property
+    def _lightest(self) -> list[NDArray[np.float64]]:
+        """The least that the stages from each one on cost, (budgets,)."""
+        return _sums_from([cost.min(axis=1) for cost in self._costs])
+
+    @cached_property
+    def _easiest(self) -> list[float]:
+        """The most that the stages from each one on add to the score minus the price of costs."""
+        pairs = zip(self.scores, self._costs, strict=True)
+        return _sums_from([(scores - self._prices @ costs).max() for scores, costs in pairs])
 
     @cached_property
     def _costs(self) -> list[NDArray[np.float64]]:
@@ -93,8 +144,9 @@ class _Search:
     def _bounds(self) -> NDArray[np.float64]:
         return np.array([budget.scaled[1] for budget in self.budgets])
 
-    def _multipliers(self) -> NDArray[np.float64] | None:
-        """The budgets' prices in the linear relaxation; None if even that has no solution."""
+    @cached_property
+    def _prices(self) -> Any:
+        """The budgets' multipliers in the linear relaxation; None if it has no solution."""
         if not self.budgets:
             return np.zeros(0)
         sizes = [len(stage) for stage in self.scores]
@@ -108,12 +160,16 @@ class _Search:
         )
         return None if relaxed.status == _INFEASIBLE else np.maximum(-relaxed.ineqlin.marginals, 0)
 
-    def _kept(self, chosen: Sequence[int]) -> bool:
+    def _kept(self, node: _Node) -> bool:
         """Whether the budgets are kept, by the sum that `AdditiveCost.of` would give."""
         return all(
-            b.holds(b.cost.base + sum(c[j] for c, j in zip(b.cost.costs, chosen, strict=True)))
+            b.holds(b.cost.base + sum(c[j] for c, j in zip(b.cost.costs, node[1], strict=True)))
             for b in self.budgets
         )
+
+
+def _order(node: _Node) -> tuple[float, _Numbers]:
+    return node[0], node[1]
 
 
 def _sums_from(parts: Sequence[Any]) -> list[Any]:

@@ -15,14 +15,13 @@ import numpy as np
 from attnas.results import Objective, Trial
 from attnas.search_space import Architecture, AttnasError, InputError, SearchSpace, unknown
 
-from .fresh import fresh, spent
+from .fresh import fresh, spent, with_neighbours
 from .optuna_study import architecture, distributions, parameters
 from .protocol import History, Proposal, generator
 from .ranking import ranking
 from .registry import Family, register_family, unknown_setting
 
 ASKS = 20  # parameters that a tuner is asked for before neighbours of the last take over
-MUTANTS = 20  # neighbours that are looked at before a uniform draw takes over
 Heard = Sequence[tuple[dict[str, int], float]]  # parameters with their losses, in order
 
 
@@ -196,9 +195,7 @@ class NNITuner:
                     break
         if asked is None:
             return
-        yield asked
-        for _ in range(MUTANTS):
-            yield self.space.mutate(asked, rng)
+        yield from with_neighbours(self.space, asked, rng)
 
     def _asked(self, history: History, seed: int) -> Iterator[Architecture]:
         """What the tuner proposes, one after the other; each is told as the worst."""

@@ -26,7 +26,7 @@ class OnSupernet(ABC):
     seed: int
     check: int = setting(10, "random architectures trained as the control", low=0)
     supernet_epochs: int = setting(
-        0, "epochs of the supernet's training; 0: twice those of a trial", low=0
+        0, "epochs of the supernet's training; 0: those of a trial", low=0
     )
     targets: Mapping[str, Any] = field(default_factory=dict)
 
@@ -37,7 +37,7 @@ class OnSupernet(ABC):
     @property
     def training_epochs(self) -> int:
         """Epochs of the supernet's training."""
-        return self.supernet_epochs or 2 * self.epochs
+        return self.supernet_epochs or self.epochs
 
     @abstractmethod
     def search(self, task: Task) -> Sequence[Recommendation]:

@@ -106,7 +106,7 @@ class _Archive:
         return [a for a in new if self.task.costs.fits(a, target)]
 
     def best(self, target: Target) -> list[Architecture]:
-        """What keeps the target, the best by inherited accuracy first."""
+        """What keeps the target, the best by inherited loss first."""
         entries = sorted(self._scored.values(), key=merit)
         costs = self.task.costs
         return [r.architecture for r in entries if not costs.broken(r.predicted, target)]
@@ -121,5 +121,6 @@ class _Archive:
                 found.append(Recommendation(best[0], target, known.predicted))
             else:
                 bounds = ", ".join(f"{metric} <= {bound:.4g}" for metric, bound in target.items())
-                self.task.resources.note(f"Nothing is predicted to keep {bounds}.")
+                reason = self.task.costs.beyond(target) or f"nothing was found that keeps {bounds}"
+                self.task.resources.note(f"By the predictions {reason}.")
         return [*found, *self._scored.values()]

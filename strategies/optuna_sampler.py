@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from attnas.results import Objective, Trial
 from attnas.search_space import Architecture, AttnasError, InputError, SearchSpace, unknown
 
-from .fresh import fresh
+from .fresh import fresh, with_neighbours
 from .optuna_study import (
     HOPELESS,
     add_running,
@@ -31,7 +31,6 @@ from .ranking import losses
 from .registry import Family, register_family, unknown_setting
 
 ASKS = 10  # questions to a sampler until it proposes something new
-MUTANTS = 20  # neighbours of its last proposal that are looked at if it did not
 CACHED = 4  # replayed runs kept
 
 _CATEGORIES = (
@@ -104,9 +103,7 @@ class OptunaSampler:
                 f"the sampler {self.sampler.__name__} failed with {type(error).__name__}: "
                 f"{str(error).rstrip('.')}.{hint}"
             ) from error
-        yield proposed
-        for _ in range(MUTANTS):
-            yield self.space.mutate(proposed, rng)
+        yield from with_neighbours(self.space, proposed, rng)
 
 
 class _Replayed:
@@ -164,14 +161,18 @@ class _Replayed:
     def beside(self, running: Sequence[Architecture]) -> "_Replayed":
         """A copy in which these are in flight."""
         self.ask()  # so that what it proposed for one of them is told apart from new
+        space = self.of.space
+        known = distributions(space)
+        finished = [t for t in self.study.get_trials(deepcopy=False) if t.state.is_finished()]
+        shared = {id(trial): trial for trial in finished}  # Optuna changes none in place
         other = copy.copy(self)
-        other.study, other.asked = copy.deepcopy((self.study, self.asked))
+        other.study, other.asked = copy.deepcopy((self.study, self.asked), shared)
         other.used, other.stuck = self.used | set(running), False
         for one in running:
             if other.asked is not None and one == other.proposed:
                 other.asked = None  # it stays open in the study
             else:
-                add_running(other.study, other.of.space, one)
+                add_running(other.study, known, parameters(space, one))
         return other
 
 

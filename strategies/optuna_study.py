@@ -1,11 +1,12 @@
 """Our history as an Optuna study, and one question to one of Optuna's samplers."""
 
-from collections.abc import Sequence
+import datetime
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from attnas.results import Trial
 from attnas.search_space import Architecture, SearchSpace
@@ -16,14 +17,37 @@ Distributions = dict[str, Any]
 HOPELESS = 1e9  # the violation of a failed trial: worse than any real one
 
 
+class OptionNumber(CategoricalDistribution):
+    """The number of an option, from 0. It does not change, so a copy is the thing itself.
+
+    Optuna copies a trial with its distributions whenever it is added, asked or told.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "OptionNumber":
+        return self
+
+
+class InFlight(optuna.storages.InMemoryStorage):
+    """A study in memory that also shows the trials in `shown`, as if they had been added.
+
+    To add one takes copies and checks, and it would have to be told before the next question.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[FrozenTrial] = []
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        added = super().get_all_trials(study_id, deepcopy, states)
+        return [*added, *(t for t in self.shown if states is None or t.state in states)]
+
+
 def distributions(space: SearchSpace) -> Distributions:
     """One categorical parameter per stage that is not frozen: the number of its option."""
     sizes = {stage: len(space.options(stage)) for stage in space.stage_names}
-    return {
-        stage: CategoricalDistribution(tuple(range(size)))
-        for stage, size in sizes.items()
-        if size > 1
-    }
+    return {stage: OptionNumber(tuple(range(size))) for stage, size in sizes.items() if size > 1}
 
 
 def parameters(space: SearchSpace, architecture: Architecture) -> dict[str, int]:
@@ -41,7 +65,8 @@ def architecture(space: SearchSpace, values: dict[str, Any]) -> Architecture:
 
 def new_study(objectives: int, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
     """An empty study in memory; all values are minimised."""
-    return optuna.create_study(directions=["minimize"] * objectives, sampler=sampler)
+    directions = [optuna.study.StudyDirection.MINIMIZE] * objectives
+    return optuna.create_study(storage=InFlight(), directions=directions, sampler=sampler)
 
 
 def add_finished(
@@ -73,35 +98,50 @@ def ask(
     """What the sampler would evaluate next while `running` are in flight.
 
     `jointly` asks for all stages at once, else one after the other, each for itself. Leaves
-    the study as it was, for samplers: what was added for the question is marked failed, which
-    they pass over. Where all stages are frozen it is the one architecture of the space.
+    the study, which `new_study` made, as it was, for samplers: what was added for the question
+    is marked failed, which they pass over. Where all stages are frozen it is the one
+    architecture of the space.
     """
     known = distributions(space)
-    pending = [_add_open(study, known, parameters(space, a)) for a in running]
-    asked = _add_open(study, {}, {})
-    if jointly:
-        values = sampler.sample_relative(study, asked, known)
-    else:
-        values = {
-            stage: sampler.sample_independent(study, asked, stage, options)
-            for stage, options in known.items()
-        }
-    for trial in (*pending, asked):
-        study.tell(trial.number, state=TrialState.FAIL)
+    asked = add_running(study, {}, {})
+    storage = study._storage
+    assert isinstance(storage, InFlight)
+    storage.shown = [
+        _running(parameters(space, a), known, asked.number + 1 + i) for i, a in enumerate(running)
+    ]
+    try:
+        if jointly:
+            values = sampler.sample_relative(study, asked, known)
+        else:
+            values = {
+                stage: sampler.sample_independent(study, asked, stage, options)
+                for stage, options in known.items()
+            }
+    finally:
+        storage.shown = []
+    study.tell(asked.number, state=TrialState.FAIL)
     return architecture(space, values)
 
 
 def add_running(
-    study: optuna.Study, space: SearchSpace, architecture: Architecture
-) -> optuna.trial.FrozenTrial:
-    """Adds an architecture that is in flight, to be told or marked failed later."""
-    return _add_open(study, distributions(space), parameters(space, architecture))
-
-
-def _add_open(
-    study: optuna.Study, known: Distributions, values: dict[str, int]
-) -> optuna.trial.FrozenTrial:
-    study.add_trial(
-        optuna.trial.create_trial(state=TrialState.RUNNING, params=values, distributions=known)
-    )
+    study: optuna.Study, known: Distributions, values: Mapping[str, int]
+) -> FrozenTrial:
+    """Adds a trial that is in flight."""
+    study.add_trial(_running(values, known))
     return study.get_trials(deepcopy=False)[-1]
+
+
+def _running(values: Mapping[str, int], known: Distributions, number: int = -1) -> FrozenTrial:
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=TrialState.RUNNING,
+        value=None,
+        datetime_start=datetime.datetime.now(),
+        datetime_complete=None,
+        params=dict(values),
+        distributions=known,
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+    )

@@ -16,12 +16,12 @@ class Proxyless(Differentiable):
     """ProxylessNAS: trains one sampled path a step, the logits on two paths with binary gates.
 
     Source: Cai et al. 2019, "ProxylessNAS: direct neural architecture search on target task and
-    hardware", ICLR, arXiv:1812.00332: binary gates (eq. 2-3), weights trained on a path drawn by
-    its probability; the gradient of the logits through the gates (eq. 4) of two paths drawn by
-    their probabilities, then rescaled so that the probabilities of the others stay (section
-    3.2.1), with Adam's betas 0 and 0.999. The expected latency (eq. 5-6) enters the objective
-    (eq. 7) with the multiplier that holds the budgets instead of a fixed weight (`project`),
-    so with a budget the others' probabilities stay up to that.
+    hardware", ICLR, arXiv:1812.00332: binary gates (section 3.2, eq. 2), weights trained on a
+    path drawn by its probability; the gradient of the logits through the gates of two paths
+    drawn by their probabilities, then rescaled so that the probabilities of the others stay
+    (section 3.2.1), with Adam's betas 0 and 0.999. The expected latency enters the objective
+    (section 3.3.1) with the multiplier that holds the budgets instead of a fixed weight
+    (`project`), so with a budget the others' probabilities stay up to that.
     """
 
     @property
@@ -40,7 +40,7 @@ class Proxyless(Differentiable):
 
 
 def one_path(logits: Tensor, generator: torch.Generator) -> list[float]:
-    """Binary gates, one of them 1, drawn by softmax(logits) (eq. 3)."""
+    """Binary gates, one of them 1, drawn by softmax(logits) (eq. 2)."""
     drawn = int(torch.multinomial(logits.detach().softmax(0), 1, generator=generator))
     return [float(i == drawn) for i in range(len(logits))]
 
@@ -49,8 +49,8 @@ def two_paths(logits: Tensor, generator: torch.Generator) -> list[Tensor | float
     """Gates of two different options drawn by softmax(logits): one of the two is 1.
 
     Which one is drawn by q, the softmax of the two logits. Both gates have the gradient of q,
-    so that a loss's is sum_j dL/dg_j q_j (1[i = j] - q_i) over the two (eq. 4); the others'
-    gates are 0 and have none. With one option its gate is 1.
+    so that a loss's is sum_j dL/dg_j q_j (1[i = j] - q_i) over the two (section 3.2.1); the
+    others' gates are 0 and have none. With one option its gate is 1.
     """
     gates: list[Tensor | float] = [0.0] * len(logits)
     if len(logits) == 1:

@@ -1,6 +1,6 @@
 """Proposes what a search on a supernet recommends, and random architectures as its control."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,9 +24,9 @@ class Recommended:
     The recommendation of a target is its best candidate that keeps it. Where one measures more
     than it was predicted to, and too much, the next best is taken that is predicted to keep
     the target when all are off by as much. The other candidates come in the order of the
-    fronts that inherited accuracy and predicted costs make, within one by inherited accuracy.
-    Once the trials show that inherited accuracy does not rank (`attnas.results.doubt`), local
-    search by stand-alone results takes their place.
+    fronts that inherited loss and predicted costs make, within one by `merit`. Once the trials
+    show that the inherited loss does not rank (`attnas.results.doubt`), local search by
+    stand-alone results takes their place.
     """
 
     space: SearchSpace
@@ -48,14 +48,14 @@ class Recommended:
         return None if following is None else Proposal(following, self.epochs)
 
     def doubt(self, trials: Sequence[Trial]) -> Doubt:
-        """What the trials say of the inherited accuracies."""
-        return doubt(self.inherited, trials)
+        """What the trials say of the inherited losses and accuracies."""
+        return doubt(self.inherited, trials, self.objectives)
 
     @cached_property
-    def inherited(self) -> dict[Architecture, float]:
-        """The inherited accuracy of every architecture that the search looked at."""
+    def inherited(self) -> dict[Architecture, Mapping[str, float]]:
+        """What the supernet says of every architecture that the search looked at."""
         entries = (*self.found.candidates, *self.found.controls)
-        return {entry.architecture: entry.predicted["accuracy"] for entry in entries}
+        return {entry.architecture: entry.predicted for entry in entries}
 
     def closing(self, trials: Sequence[Trial]) -> list[str]:
         """What a user should know when the search ends: each target, and the doubt."""
@@ -66,13 +66,15 @@ class Recommended:
             chosen = choose(target, self.found.candidates, measured, rejected)
             asked = ", ".join(f"{metric} <= {bound:.4g}" for metric, bound in target.items())
             if chosen is None:
-                lines.append(f"Asked for {asked}: no architecture was found that keeps it.")
+                nearest = _nearest(target, (measured[a] for a in measured if a not in rejected))
+                none = "no architecture was found that keeps it"
+                lines.append(f"Target {asked}: {none}{nearest}.")
             elif chosen.architecture not in trained:
-                lines.append(f"Asked for {asked}: {chosen.architecture}, not trained yet.")
+                lines.append(f"Target {asked}: {chosen.architecture}, not trained yet.")
             else:
                 real = measured[chosen.architecture]
                 figures = ", ".join(f"{real[metric]:.4g}" for metric in target)
-                lines.append(f"Asked for {asked}: {chosen.architecture} measures {figures}: kept.")
+                lines.append(f"Target {asked}: {chosen.architecture} measures {figures}: kept.")
         return [*lines, str(self.doubt(trials))]
 
     def _in_order(self, history: History) -> Iterator[Architecture]:
@@ -98,9 +100,10 @@ class Recommended:
 
     @cached_property
     def _others(self) -> tuple[Architecture, ...]:
-        """All candidates by the fronts of their predictions, then by inherited accuracy."""
+        """All candidates by the fronts of their predictions, then by `merit`."""
         entries = list({r.architecture: r for r in self.found.candidates}.values())
-        pushed = [o for o in self.objectives if all(o.metric in r.predicted for r in entries)]
+        pushed = [_predicted(o) for o in self.objectives]
+        pushed = [o for o in pushed if all(o.metric in r.predicted for r in entries)]
         if not entries or not pushed:
             return tuple(r.architecture for r in entries)
         values = np.array([[o.loss(r.predicted) for o in pushed] for r in entries])
@@ -116,8 +119,8 @@ def choose(
 ) -> Recommendation | None:
     """The best candidate for the target that keeps it, or may do so as far as is known.
 
-    The target's own come first in their order, then the others by inherited accuracy. What was
-    measured counts by that. Each that measured more than predicted, and broke the target,
+    The target's own come first in their order, then the others by `merit`. What was measured
+    counts by that. Each that measured more than predicted, and broke the target,
     raises what the predictions of the others are multiplied by. None if nothing is left.
     """
     own = [r for r in candidates if r.target == target]
@@ -150,8 +153,27 @@ def pending(
 
 
 def merit(entry: Recommendation) -> tuple[float, float]:
-    """Less is better: by inherited accuracy, of equal ones by inherited loss."""
-    return -entry.predicted["accuracy"], entry.predicted["validation_loss"]
+    """Less is better: by inherited loss, of equal ones by inherited accuracy.
+
+    The loss agrees better with trainings, also where these are scored by accuracy
+    (`python -m benchmarks.supernet --parts ranking truth`): it varies less by chance.
+    """
+    return entry.predicted["validation_loss"], -entry.predicted["accuracy"]
+
+
+def _predicted(objective: Objective) -> Objective:
+    """The objective as it is predicted: accuracy by the inherited loss, as in `merit`."""
+    return Objective("validation_loss", "min") if objective.metric == "accuracy" else objective
+
+
+def _nearest(target: Target, measured: Iterable[Mapping[str, float]]) -> str:
+    """What the architecture measures that breaks a target least, as the end of a sentence."""
+    known = (real for real in measured if target.keys() <= real.keys())
+    beyond = [real for real in known if not _within(real, target)]
+    if not beyond:
+        return ""
+    least = min(beyond, key=lambda real: sum(max(1.0, real[m] / b) for m, b in target.items()))
+    return f"; the nearest measures {', '.join(f'{least[metric]:.4g}' for metric in target)}"
 
 
 def _within(costs: Mapping[str, float], target: Target, off: float = 1.0) -> bool:

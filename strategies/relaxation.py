@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnas.evaluator import half_epochs, set_rate, sgd
+from attnas.evaluator import Precision, autocast, half_epochs, set_rate, sgd
 from attnas.search_space import Architecture, AttnasError, SearchSpace
 
 from .budgets import Budget, out_of_reach, project
@@ -59,13 +59,15 @@ class Step:
     done: float
     rate: float
     label_smoothing: float = 0.0
+    precision: Precision = "float32"
 
     def loss(self, gates: Gates, batch: Batch) -> Tensor:
         """The cross-entropy of the mixture, in nats, with the recipe's label smoothing."""
         inputs, labels = batch
         self.net.mix([_on(inputs.device, stage) for stage in gates])
-        scores = self.net(inputs).float()
-        return F.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
+        with autocast(self.precision, inputs.device):
+            scores = self.net(inputs)
+        return F.cross_entropy(scores.float(), labels, label_smoothing=self.label_smoothing)
 
     def by_logits(self, loss: Tensor) -> list[Tensor]:
         """The gradient of a loss; zero for the logits of a stage that it does not depend on."""
@@ -238,6 +240,7 @@ class _Training:
                     share,
                     rate,
                     recipe.label_smoothing,
+                    task.precision,
                 )
                 if share >= self.method.warmup:
                     self._move_logits(aim, step, epoch)
@@ -278,12 +281,26 @@ def _candidates(task: Task, method: Differentiable, aim: _Aim) -> list[Architect
     """The most probable architectures within the budgets, then within tighter ones."""
     distinct: dict[Architecture, None] = {}
     for number, share in enumerate(TIGHTER, 1):
-        likely = most_probable(task.space, list(aim.logits), _budgets(task, aim.target, share))
+        likely = _likely(task, aim, share)
         looked_at = (a for a, _ in itertools.islice(likely, LOOKED_AT))
         fitting = (a for a in looked_at if a not in distinct and task.costs.fits(a))
         room = round(method.candidates * number / len(TIGHTER)) - len(distinct)
         distinct.update(dict.fromkeys(itertools.islice(fitting, max(room, 0))))
     return list(distinct)
+
+
+def _likely(task: Task, aim: _Aim, share: float) -> Iterator[tuple[Architecture, float]]:
+    """The most probable ones with their log-probabilities, within a share of the target's bound."""
+    budgets = _budgets(task, aim.target, share)
+
+    def ended() -> None:
+        within = ", ".join(map(str, budgets)) or "no bounds"
+        task.resources.note(
+            f"Too many architectures are within {within} to be sure which is the most probable: "
+            "the most probable of those looked at are taken."
+        )
+
+    return most_probable(task.space, list(aim.logits), budgets, ended=ended)
 
 
 def _on(device: torch.device, stage: Tensor | Sequence[Tensor | float]) -> Sequence[Tensor | float]:

@@ -1,6 +1,6 @@
 """Training of a single-path supernet: several paths a step, by the sandwich rule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from .weight_sharing import Task, check_finite
 
 Family = tuple[str, str | None]
 """Block and placement: what of a choice remains without its ratio."""
+Shape = tuple[int, ...]
 
 
 def train_supernet(task: Task, net: Supernet, *, epochs: int, paths: int) -> None:
@@ -59,7 +60,10 @@ def _train_epoch(
         optimizer.zero_grad(set_to_none=True)
         for architecture in sandwich(task.space, paths, rng):
             net.select(architecture)
-            loss = F.cross_entropy(net(inputs), labels, label_smoothing=recipe.label_smoothing)
+            means.path(dict(net.parts()))
+            with task.autocast():
+                logits = net(inputs)
+            loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
             check_finite(loss.item(), number)
             loss.backward()
         means.take()
@@ -104,26 +108,31 @@ def _architecture(space: SearchSpace, choices: Sequence[Choice]) -> Architecture
 
 
 class MeanGradients:
-    """Turns gradients summed over the paths of a step into means, for each parameter its own.
+    """Turns gradients summed over the paths of a step into means, for each weight its own.
 
     What each path uses (the backbone) is divided by the number of paths, what one of them uses
-    (a block) is not divided at all: else blocks would learn the slower the more paths
-    a step has.
+    (a block, or the units that only its widest ratio has) is not divided at all: else blocks
+    would learn the slower the more paths a step has.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self._uses: dict[Tensor, int] = {}
+        self._parts: Mapping[nn.Parameter, Shape] = {}
+        self._uses: dict[Tensor, list[Shape]] = {}
         self._handles = [
             parameter.register_post_accumulate_grad_hook(self._count)
             for parameter in network.parameters()
             if parameter.requires_grad
         ]
 
+    def path(self, parts: Mapping[nn.Parameter, Shape]) -> None:
+        """Says of which parameters the next gradients are of a leading part alone."""
+        self._parts = parts
+
     def take(self) -> None:
         """Divides the gradients that were summed since the last call."""
-        for parameter, uses in self._uses.items():
-            if uses > 1 and parameter.grad is not None:
-                parameter.grad.div_(uses)
+        for parameter, shapes in self._uses.items():
+            if len(shapes) > 1 and parameter.grad is not None:
+                parameter.grad.div_(_uses(parameter, shapes))
         self._uses.clear()
 
     def remove(self) -> None:
@@ -131,8 +140,19 @@ class MeanGradients:
         for handle in self._handles:
             handle.remove()
 
-    def _count(self, parameter: Tensor) -> None:
-        self._uses[parameter] = self._uses.get(parameter, 0) + 1
+    def _count(self, parameter: nn.Parameter) -> None:
+        shape = self._parts.get(parameter, tuple(parameter.shape))
+        self._uses.setdefault(parameter, []).append(shape)
+
+
+def _uses(parameter: Tensor, shapes: Sequence[Shape]) -> Tensor | int:
+    """How often each element is in leading parts of these shapes, at least 1."""
+    if set(shapes) == {tuple(parameter.shape)}:
+        return len(shapes)
+    uses = torch.zeros_like(parameter, requires_grad=False)
+    for shape in shapes:
+        uses[tuple(map(slice, shape))] += 1
+    return uses.clamp(min=1)
 
 
 def _cuda(device: str) -> list[int]:

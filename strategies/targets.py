@@ -9,8 +9,9 @@ import numpy as np
 
 from attnas.evaluator import AdditiveCost, Constraint, Screening
 from attnas.results import METRICS, Objective
-from attnas.search_space import Architecture, InputError, SearchSpace, unknown
+from attnas.search_space import Architecture, AttnasError, InputError, SearchSpace, unknown
 
+from .budgets import Budget
 from .recommendation import Target
 
 PREDICTED = ("latency_ms", "params", "flops", "activations")
@@ -86,8 +87,22 @@ class Costs:
             cost.base + sum(max(stage) for stage in cost.costs),
         )
 
+    def beyond(self, target: Target) -> str:
+        """Which bounds are below the least costs of the space, by more than the margins.
+
+        Empty too if the plain backbone keeps them, as it was measured.
+        """
+        plain = [self.plain.get(metric, math.inf) <= bound for metric, bound in target.items()]
+        if all(plain) and self.space.plain in self.space:
+            return ""
+        reasons = (
+            Budget(self.additive[metric], bound).beyond(self.margins.get(metric, 0.0))
+            for metric, bound in target.items()
+        )
+        return "; ".join(filter(None, reasons))
+
     def nearest(self, rng: np.random.Generator, target: Target | None = None) -> Architecture:
-        """Of the cheapest by each metric and some drawn, what is nearest to the bounds."""
+        """Nearest to the bounds of the cheapest by each metric, the plain one and some drawn."""
         return min(self._looked_at(rng), key=lambda a: self.excess(a, target))
 
     def _looked_at(self, rng: np.random.Generator) -> Iterator[Architecture]:
@@ -95,10 +110,51 @@ class Costs:
             pairs = zip(self.space.allowed, cost.costs, strict=True)
             cheapest = [options[int(np.argmin(costs))] for options, costs in pairs]
             yield self.space.architecture(cheapest)
+        if self.space.plain in self.space:
+            yield self.space.plain
         if self.space.size <= DRAWN:
             yield from self.space.enumerate()
         else:
             yield from (self.space.sample(rng) for _ in range(DRAWN))
+
+
+def check_feasible(costs: Costs, rng: np.random.Generator) -> None:
+    """Measures the architecture predicted nearest to the constraints, and the plain one.
+
+    Raises:
+        AttnasError: even these break a constraint, and none that was drawn is predicted to
+            keep them.
+    """
+    nearest = costs.nearest(rng)
+    if costs.excess(nearest) == 0 and not costs.must_screen:
+        return
+    tried = [nearest]
+    if costs.space.plain in costs.space:
+        tried.append(costs.space.plain)
+    if costs.must_screen:  # a bound that no prediction covers: look at some
+        tried += [costs.space.sample(rng) for _ in range(20)]
+    violations = {a: costs.screen(a).violations for a in dict.fromkeys(tried)}
+    if all(violations.values()):
+        closest = min(violations, key=lambda a: sum(violations[a].values()))
+        missed = ", ".join(f"{text} by {share:.1%}" for text, share in violations[closest].items())
+        raise AttnasError(
+            f"nothing meets the constraints: the nearest architecture found, {closest}, misses "
+            f"{missed}. Loosen the bound or allow cheaper choices; no supernet was trained."
+        )
+
+
+def check_reachable(costs: Costs, wanted: Sequence[Target]) -> None:
+    """Holds the targets against the least predicted costs.
+
+    Raises:
+        AttnasError: all are below them by more than predictions may be off.
+    """
+    beyond = [costs.beyond(target) for target in wanted]
+    if all(beyond):
+        raise AttnasError(
+            f"no target can be kept: {'; '.join(beyond)}. Loosen the bound or allow cheaper "
+            "choices; no supernet was trained."
+        )
 
 
 def check_targets(wanted: Mapping[str, Any]) -> None:

@@ -11,13 +11,12 @@ import optuna
 from attnas.results import Objective, Trial
 from attnas.search_space import Architecture, SearchSpace
 
-from .fresh import fresh
+from .fresh import fresh, with_neighbours
 from .optuna_study import HOPELESS, add_finished, ask, new_study
 from .protocol import History, Proposal, generator
 from .ranking import losses, ranking
 from .registry import check_settings, register_strategy, setting
 
-MUTANTS = 20  # neighbours of what TPE proposes that are looked at if it was tried
 CACHED = 4  # studies kept
 
 
@@ -61,9 +60,7 @@ class TPE:
                 n_ei_candidates=self.candidates,
             )
         proposed = _ask(self, history, sampler)
-        yield proposed
-        for _ in range(MUTANTS):
-            yield self.space.mutate(proposed, rng)
+        yield from with_neighbours(self.space, proposed, rng)
 
 
 @dataclass(eq=False)

@@ -17,7 +17,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from attnas.evaluator import TRUSTED_MAPE, AdditiveCost, Batches, Pool, additive_costs, safe_layout
+from attnas.evaluator import (
+    TRUSTED_MAPE,
+    AdditiveCost,
+    Batches,
+    Pool,
+    Precision,
+    additive_costs,
+    autocast,
+    resolved_precision,
+    safe_layout,
+)
 from attnas.results import RECOMMENDATIONS_FILE
 from attnas.search_space import Architecture, AttnasError, SearchSpace
 from attnas.search_space.build import build
@@ -28,7 +38,7 @@ from .checkpoint import Checkpointed, Stateful
 from .protocol import Resources
 from .recommendation import Found, Recommendation, Target, read_found, write_found
 from .recommended import Recommended, choose, pending
-from .targets import PREDICTED, Costs, targets
+from .targets import PREDICTED, Costs, check_feasible, check_reachable, targets
 
 if TYPE_CHECKING:
     from .on_supernet import OnSupernet
@@ -71,10 +81,15 @@ class Task:
     targets: tuple[Target, ...]
     controls: tuple[Architecture, ...]
     facts: Mapping[str, Any]
+    precision: Precision
 
     @property
     def device(self) -> str:
         return self.resources.training_device
+
+    def autocast(self) -> torch.autocast:
+        """What a forward pass runs in, as in a trial's training."""
+        return autocast(self.precision, self.weight_batches.device)
 
     def supernet(self) -> Supernet:
         """A new supernet, placed on the training device, in the layout of the batches."""
@@ -98,12 +113,14 @@ class Task:
             AttnasError: the loss is not finite.
         """
         net.select(architecture)
-        recalibrate(net, (x for x, _ in self.weight_batches.scoring(self.calibration)))
+        with self.autocast():
+            recalibrate(net, (x for x, _ in self.weight_batches.scoring(self.calibration)))
         right, total = 0, 0.0
         net.eval()
         with torch.inference_mode():
             for inputs, labels in self.selection_batches.scoring(self.selection):
-                logits = net(inputs)
+                with self.autocast():
+                    logits = net(inputs)
                 right += int((logits.argmax(1) == labels).sum())
                 total += float(F.cross_entropy(logits.double(), labels, reduction="sum"))
         if not math.isfinite(total):  # the last steps may spoil weights after their own loss
@@ -171,9 +188,10 @@ def _task(strategy: "OnSupernet", resources: Resources, facts: Mapping[str, Any]
     space, seed = strategy.space, strategy.seed
     costs = _costs(strategy, resources)
     rng = np.random.default_rng((seed, 2**33))
-    _check_feasible(costs, rng)
+    check_feasible(costs, rng)
     weights, selection = _parts(resources.data.train, rng)
     wanted = targets(strategy.targets, strategy.objectives, costs)
+    check_reachable(costs, wanted)
     layout = safe_layout(build(space.plain, seed=seed))
 
     def batches(pool: Pool) -> Batches:
@@ -193,6 +211,7 @@ def _task(strategy: "OnSupernet", resources: Resources, facts: Mapping[str, Any]
         targets=wanted,
         controls=_controls(space, costs, strategy.check, np.random.default_rng((seed, 2**35))),
         facts=facts,
+        precision=resolved_precision(resources.recipe.precision, resources.training_device),
     )
 
 
@@ -218,29 +237,6 @@ def _costs(strategy: "OnSupernet", resources: Resources) -> Costs:
         margins["latency_ms"] = min(MOST_MARGIN, table.error.margin)
     plain = resources.screen(space.plain).metrics
     return Costs(space, additive, resources.constraints, plain, resources.screen, margins)
-
-
-def _check_feasible(costs: Costs, rng: np.random.Generator) -> None:
-    """Measures the architecture that is predicted nearest to the constraints.
-
-    Raises:
-        AttnasError: even that one breaks a constraint, and none that was drawn is predicted to
-            keep them.
-    """
-    nearest = costs.nearest(rng)
-    if costs.excess(nearest) == 0 and not costs.must_screen:
-        return
-    tried = [nearest]
-    if costs.must_screen:  # a bound that no prediction covers: look at some
-        tried += [costs.space.sample(rng) for _ in range(20)]
-    violations = {a: costs.screen(a).violations for a in tried}
-    if all(violations.values()):
-        closest = min(violations, key=lambda a: sum(violations[a].values()))
-        missed = ", ".join(f"{text} by {share:.1%}" for text, share in violations[closest].items())
-        raise AttnasError(
-            f"nothing meets the constraints: the nearest architecture found, {closest}, misses "
-            f"{missed}. Loosen the bound or allow cheaper choices; no supernet was trained."
-        )
 
 
 def _parts(pool: Pool, rng: np.random.Generator) -> tuple[Pool, Pool]:

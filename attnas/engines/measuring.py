@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from attnas.evaluator import Evaluation, Screening, TimeSlices
+from attnas.evaluator import Evaluation, LatencyTable, Screening, TimeSlices
 from attnas.evaluator.latency import Latency
 from attnas.search_space import Architecture
 
 from ..config import Config, parse_config
 from ..evaluation import EvaluatorLost
+from ..latency_tables import latency_table
 from ..setup import environment, make_evaluator, make_problem
 from .ray_session import MEASURING
 
@@ -34,6 +35,14 @@ class MeasuringNode:
     def plain_latency(self, *, max_seconds: float) -> Latency:
         """As `TrainingEvaluator.plain_latency`."""
         return self._ask("plain_latency", max_seconds)
+
+    def latency_table(self) -> tuple[LatencyTable, list[str]]:
+        """As `latency_tables.latency_table`, kept on that machine; with what there is to note."""
+        return self._ask("latency_table")
+
+    def screen_by(self, table: LatencyTable) -> None:
+        """As `TrainingEvaluator.screen_by`."""
+        self._ask("screen_by", table)
 
     def train(self, architecture: Architecture, epochs: int, *_: Any, **__: Any) -> Evaluation:
         raise NotImplementedError("the workers train")
@@ -67,7 +76,7 @@ def remote_evaluator(config: Config, plain: Screening | None, turns: Path) -> Me
     if config.evaluator is not None or not ray.cluster_resources().get(MEASURING):
         return None
     actor = ray.remote(num_cpus=0, resources={MEASURING: 1})(_Measuring)
-    content = config.model_dump(mode="json")
+    content = {**config.model_dump(mode="json"), "init": None}  # it trains nothing
     return MeasuringNode(actor.remote(content, plain, str(Path.cwd()), str(turns)))
 
 
@@ -84,10 +93,10 @@ class _Measuring:
         if Path(directory).is_dir():
             os.chdir(directory)
         self._slices = TimeSlices(turns)
-        config = parse_config(content)
-        self._problem = make_problem(config)
+        self._config = parse_config(content)
+        self._problem = make_problem(self._config)
         with self._slices.alone():
-            self._evaluator: Any = make_evaluator(config, self._problem, plain)
+            self._evaluator: Any = make_evaluator(self._config, self._problem, plain)
 
     def plain(self) -> Screening:
         return self._evaluator.plain
@@ -104,6 +113,15 @@ class _Measuring:
     def plain_latency(self, max_seconds: float) -> Latency:
         with self._slices.alone():
             return self._evaluator.plain_latency(max_seconds=max_seconds)
+
+    def latency_table(self) -> tuple[LatencyTable, list[str]]:
+        notes: list[str] = []
+        with self._slices.alone():
+            table = latency_table(self._config, self._problem, self._evaluator, notes.append)
+        return table, notes
+
+    def screen_by(self, table: LatencyTable) -> None:
+        self._evaluator.screen_by(table)
 
     def environment(self) -> dict[str, Any]:
         return environment(self._evaluator)

@@ -63,7 +63,7 @@ def ray_session(config: RayConfig) -> Iterator[None]:
         if mine:
             _start(config)
         try:
-            _check_room(config)
+            check_room(config)
             yield
         finally:
             if mine:
@@ -125,7 +125,12 @@ def _start(config: RayConfig) -> None:
     )
 
 
-def _check_room(config: RayConfig) -> None:
+def check_room(config: RayConfig) -> None:
+    """Sees whether one of Ray's machines has what a worker takes.
+
+    Raises:
+        InputError: none has; the message says what the most is.
+    """
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import shutil
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,12 +37,15 @@ class RayEngine:
         self.config = config
         self._open = ExitStack()
         self._joined = False
+        self._turns: Path | None = None
 
     def __enter__(self) -> "RayEngine":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._leave()
+        if self._turns is not None:
+            shutil.rmtree(self._turns, ignore_errors=True)
 
     @property
     def threads(self) -> int:
@@ -77,7 +81,7 @@ class RayEngine:
                 cannot be used.
         """
         run = coordinator.run
-        turns = _turns_folder(run.folder)
+        turns = self._turns = _turns_folder(run.folder)  # the run is locked: nobody else uses it
         slices = TimeSlices(turns)
 
         def screen_alone(proposal: Proposal) -> Screened:
@@ -121,11 +125,10 @@ def _tune(feed: Feed, settings: WorkerSettings, config: RayConfig, log: Path) ->
     from ray import tune
 
     kept = _Kept()
-    trainable = tune.with_parameters(_trainable(), settings=settings)
     with scratch() as folder:
         try:
             tune.run(
-                tune.with_resources(trainable, {"cpu": config.cpus, "gpu": config.gpus}),
+                worker_class(settings, config),
                 name="search",
                 search_alg=_searcher(feed, kept),
                 callbacks=[_callback(feed, kept)],
@@ -162,8 +165,16 @@ class _Kept:
         self.error = self.error or error
 
 
+def worker_class(settings: WorkerSettings, config: RayConfig) -> Any:
+    """What Ray Tune starts in its workers, and what of a machine each of them takes."""
+    from ray import tune
+
+    trainable = tune.with_parameters(_trainable(), settings=settings)
+    return tune.with_resources(trainable, {"cpu": config.cpus, "gpu": config.gpus})
+
+
 def _trainable() -> type:
-    """What Ray Tune starts in its workers: one task after the other in one process."""
+    """One task after the other in one process."""
     from ray import tune
 
     class Training(tune.Trainable):

@@ -68,8 +68,11 @@ def call(name: str, path: str | os.PathLike[str] | None, options: Mapping[str, A
     for option in given:
         if option not in parameters and not open_ended:
             known = [p for p in parameters if p != "path"]
-            problem = unknown("option", option, known).problem if known else "there are no options."
-            raise InputError(f"{problem} (source '{name}')", key=f"data.{option}")
+            if known:
+                raise unknown(f"option of source {name}", option, known).inside(
+                    key=f"data.{option}"
+                )
+            raise InputError(f"the source '{name}' has no option '{option}'.", key=f"data.{option}")
     for parameter in parameters.values():
         required = parameter.default is parameter.empty and parameter.kind not in (
             parameter.VAR_KEYWORD,

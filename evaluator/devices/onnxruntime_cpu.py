@@ -3,9 +3,7 @@
 import contextlib
 import copy
 import importlib.util
-import logging
 import tempfile
-import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from attnas.results import quiet_onnx
 from attnas.search_space import AttnasError
 
 from .processor import cores, processor, processor_clock
@@ -87,16 +86,10 @@ class OnnxRuntimeCpu:
 
 
 def _export(network: nn.Module, images: torch.Tensor, path: Path) -> None:
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # it warns of packages that the network does not need
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_onnx():
             torch.onnx.export(
                 copy.deepcopy(network).eval().cpu(), (images,), path, dynamo=True, verbose=False
             )
     except (RuntimeError, torch.onnx.OnnxExporterError) as error:
         raise AttnasError(f"cannot export the network to ONNX: {error}") from error
-    finally:
-        logger.setLevel(level)

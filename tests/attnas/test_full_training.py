@@ -1,5 +1,6 @@
 """The full training of an exported architecture, on images whose pixels say who they are."""
 
+import errno
 import json
 from dataclasses import asdict
 
@@ -55,9 +56,9 @@ def exported(tmp_path, data):
 
 
 def full(exported, **changes):
-    settings = {"epochs": 1, "data_path": None, "seed": 0, "say": lambda _: None, **changes}
-    weights = exported.with_suffix(".safetensors")
-    return train_exported(exported, weights=weights, **settings)
+    settings = {"epochs": 1, "data_path": None, "seed": 0, "say": lambda _: None}
+    settings["weights"] = exported.with_suffix(".safetensors")
+    return train_exported(exported, **{**settings, **changes})
 
 
 def numbers(pool):
@@ -117,6 +118,31 @@ def test_a_checkpoint_that_has_seen_the_validation_images_is_not_gone_on_from(
     said = []
     full(exported, epochs=2, hold_out_validation=True, say=said.append)
     assert said[1].startswith("epoch 1 of 2")
+
+
+@pytest.mark.parametrize("name", ["missing/net.safetensors", "folder"])
+def test_a_place_that_cannot_be_written_is_told_before_the_training(exported, tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    said = []
+    with pytest.raises(AttnasError, match=rf"{name}.*(cannot be written|is a folder)"):
+        full(exported, weights=tmp_path / name, say=said.append)
+    assert said == []
+
+
+def test_where_the_weights_cannot_be_written_the_training_can_go_on(exported, monkeypatch):
+    monkeypatch.setattr("attnas.evaluator.training.CHECKPOINT_SECONDS", 0.0)
+    replace_file = full_training.replace_file
+
+    def full_disk(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(full_training, "replace_file", full_disk)
+    with pytest.raises(AttnasError, match="No space left on device"):
+        full(exported, epochs=2)
+    monkeypatch.setattr(full_training, "replace_file", replace_file)
+    said = []
+    full(exported, epochs=2, say=said.append)
+    assert said[0].endswith("Going on from its checkpoint.")
 
 
 def test_labels_stay_with_their_images(exported, monkeypatch):

@@ -2,6 +2,8 @@
 
 import json
 import math
+import pickle
+from pathlib import Path
 
 import pytest
 
@@ -219,6 +221,23 @@ def test_a_search_screens_by_a_trusted_table_alone(measured):
         assert ("rejects nothing" in notes.texts[-1]) == (not used)
 
 
+def test_where_another_node_measures_its_table_screens_there(measured):
+    class Node:
+        used = None
+
+        def latency_table(self):
+            return pickle.loads(pickle.dumps(table_of())), ["Of the node."]
+
+        def screen_by(self, table):
+            self.used = table
+
+    node, notes = Node(), Notes()
+    screen_by_table(CONFIG, Problem(SPACE, (), tuple(BOUNDS), None, None), node, notes)
+    assert node.used == table_of()
+    assert notes.texts[-1] == "Of the node."
+    assert measured == []
+
+
 def test_no_table_is_made_where_none_is_asked_for_or_no_bound_is_on_latency(measured):
     plain = parse_config({**SETTINGS, "screening": "measured"})
     screen_by_table(plain, Problem(SPACE, (), tuple(BOUNDS), None, None), evaluator_of(), Notes())
@@ -233,24 +252,34 @@ def test_profile_measures_once_says_where_it_is_kept_and_force_measures_again(me
     notes = []
     first = profile(CONFIG, note=notes.append, seconds=7)
     assert (first["made_now"], first["trusted"]) == (True, True)
-    assert measured == [{"seed": 0, "seconds": 7}]
-    assert notes[0] == "Measuring at most 27 networks on torch-cpu, for at most 7 s."
+    assert [(asked["seed"], asked["seconds"]) for asked in measured] == [(0, 7)]
+    assert notes[0] == "Measuring at most 27 networks on torch-cpu, for about 7 s."
     assert f"It is kept in {first['file']}." in notes
     notes.clear()
     second = profile(CONFIG, note=notes.append)
     assert not second["made_now"]
     assert second["entries"] == first["entries"]
-    assert notes[0] == "There is a table already; --force measures again."
+    assert notes[0] == f"There is a table already, {first['file']}; --force measures again."
     assert profile(CONFIG, note=notes.append, force=True)["made_now"]
     assert len(measured) == 2
+
+
+def test_a_hasty_profile_that_cannot_be_trusted_is_not_kept_for_searches(monkeypatch):
+    monkeypatch.setattr(latency_tables, "make_latency_table", lambda *_, **__: table_of(mape=0.2))
+    notes = []
+    found = profile(CONFIG, note=notes.append, seconds=7)
+    assert not Path(found["file"]).exists()
+    assert "It is not kept: allow --seconds 50 for a table to be trusted." in notes
+    profile(CONFIG, note=notes.append, seconds=60)
+    assert Path(found["file"]).exists()
 
 
 def test_where_results_are_replayed_there_is_no_table(settings):
     with pytest.raises(InputError) as caught:
         profile(parse_config(settings), note=print)
     assert str(caught.value) == (
-        "evaluator: this process measures no latency, since recorded results are replayed or "
-        "another node measures: there can be no latency table. Leave that out of the config."
+        "evaluator: no latency is measured where recorded results are replayed: there can be no "
+        "latency table. Leave that out of the config."
     )
 
 

@@ -45,7 +45,7 @@ class Listening(Observer):
 def test_a_search_says_which_budgets_are_kept_and_how_far_its_ranking_is_believed(tmp_path):
     observer = Listening()
     run = search(CONFIG, runs=tmp_path, observer=observer)
-    asked = next(note for note in observer.notes if note.startswith("Asked for params <= "))
+    asked = next(note for note in observer.notes if note.startswith("Target params <= "))
     assert asked.endswith(": kept.")
     assert ("supernet epoch", 1, 1) in observer.heard
     verdict = str(doubt_of(run))

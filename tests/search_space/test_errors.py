@@ -52,3 +52,16 @@ def test_all_known_names_are_told_where_none_is_near():
     assert str(unknown("metric", "xyz", ["params", "flops"])) == (
         "unknown metric 'xyz'. Known: flops, params."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("FooSampler", "Known: CmaEsSampler, GPSampler, TPESampler."),
+        ("TPSampler", "Did you mean 'TPESampler'?"),
+        ("TPESampelr", "Did you mean 'TPESampler'?"),
+    ],
+)
+def test_an_ending_that_all_names_have_makes_no_name_near(name, hint):
+    error = unknown("sampler", name, ["TPESampler", "GPSampler", "CmaEsSampler"])
+    assert str(error) == f"unknown sampler '{name}'. {hint}"

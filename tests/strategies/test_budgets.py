@@ -109,5 +109,5 @@ def test_what_cannot_be_kept_is_said_with_what_could_be():
         "latency_ms >= 4 cannot be kept, the greatest that the space has is 3.2"
     )
     assert out_of_reach([Budget(COST, 2.1), Budget(COST, 2.15, lower=True)]) == (
-        "no architecture keeps latency_ms <= 2.1, latency_ms >= 2.15 at once"
+        "no architecture was found that keeps latency_ms <= 2.1, latency_ms >= 2.15 at once"
     )

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
 from attnas.search_space import InputError
 from attnas.strategies.darts import mixture, unrolled_gradient
+from attnas.strategies.relaxation import Step
 
 
 def test_the_weights_of_a_stage_are_the_softmax_of_its_logits():
@@ -64,6 +66,42 @@ def test_without_a_gradient_of_the_weights_only_the_direct_part_is_left():
     loss = lambda: (3 * logit).sum()  # noqa: E731
     [found] = unrolled_gradient([logit], [weight], loss, loss, 0.5)
     assert found.item() == 3
+
+
+class Drawing(nn.Module):
+    """Its scores depend on a mask of its own, as with dropout; both are recorded."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.seen = []
+
+    def mix(self, weights):
+        self.gate = weights[0][1]
+
+    def forward(self, inputs):
+        mask, scores = torch.rand(3), self.layer(inputs)
+        self.seen.append((float(inputs[0, 0]), mask.tolist(), scores.dtype))
+        return scores * self.gate * mask[:2]
+
+
+def test_the_passes_of_the_second_order_see_the_same_dropout_in_full_precision(simulation):
+    """In a step the three training passes (inputs 1) draw alike, in the next step otherwise."""
+    net, labels = Drawing(), torch.zeros(4, dtype=torch.int64)
+    training, selection = (torch.ones(4, 3), labels), (torch.zeros(4, 3), labels)
+    logits = [torch.zeros(2, dtype=torch.float64, requires_grad=True)]
+    generator = torch.Generator().manual_seed(0)
+    step = Step(net, logits, training, selection, generator, 0.5, 0.1, precision="bfloat16")
+    method = simulation.make("darts", simulation.space_of(2), order=2)
+    masks = []
+    for _ in range(2):
+        method.gradient(step)
+        masks.append([mask for first, mask, _ in net.seen if first == 1])
+        assert {dtype for *_, dtype in net.seen} == {torch.float32}
+        net.seen.clear()
+    assert [len(drawn) for drawn in masks] == [3, 3]
+    assert all(mask == drawn[0] for drawn in masks for mask in drawn)
+    assert masks[0] != masks[1]
 
 
 def test_an_order_that_does_not_exist_is_refused(simulation):

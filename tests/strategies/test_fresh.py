@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 
 from attnas.strategies import History, Proposal
-from attnas.strategies.fresh import fresh, spent
+from attnas.strategies.fresh import fresh, spent, with_neighbours
 
 
 def test_the_first_candidate_that_is_not_spent_is_proposed(simulation):
@@ -60,3 +60,10 @@ def test_candidates_are_read_no_further_than_needed(simulation):
         raise AssertionError("read on")
 
     assert fresh(space, History(), 3, np.random.default_rng(0), candidates()).epochs == 3
+
+
+def test_the_neighbours_of_a_proposal_differ_from_it_and_come_to_an_end(simulation):
+    space = simulation.space_of(3, 3)
+    first, *others = with_neighbours(space, space.at(4), np.random.default_rng(0))
+    assert first == space.at(4)
+    assert set(others) == {a for a in space.enumerate() if space.distance(a, first) == 1}

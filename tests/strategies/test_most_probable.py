@@ -95,6 +95,30 @@ def test_a_million_architectures_are_searched_without_listing_them(simulation):
     assert score == pytest.approx(scores[costs <= budget.bound].max())
 
 
+def test_of_equally_probable_ones_the_first_comes_without_looking_at_the_others(simulation):
+    """10^6 paths and no logit moved yet, as at the beginning of a search."""
+    space, _, [budget] = problem(simulation, 3, (10,) * 6, 1)
+    logits = [torch.zeros(10)] * 6
+    [(first, _)] = itertools.islice(most_probable(space, logits, [budget], nodes=1000), 1)
+    _, costs = _all(logits, budget.cost)
+    assert first == space.at(int(np.argmax(costs <= budget.bound)))
+
+
+def test_beyond_its_nodes_it_says_so_and_gives_the_best_that_it_found(simulation):
+    """Two bounds on one cost that few of the 4^5 paths lie between, and room for few nodes."""
+    space, logits, [upper] = problem(simulation, 8, (4,) * 5, 1)
+    between = [upper, Budget(upper.cost, upper.bound - 0.5, lower=True)]
+    everything = dict(enumerated(space, logits, between))
+    said = []
+    found = list(
+        most_probable(space, logits, between, nodes=60, ended=lambda: said.append("ended"))
+    )
+    assert said == ["ended"]
+    assert 0 < len(found) < len(everything)
+    assert all(score == pytest.approx(everything[a]) for a, score in found)
+    assert len({a for a, _ in found}) == len(found)
+
+
 def _all(logits, cost):
     """Scores and costs of every architecture, by broadcasting."""
     scores, costs = np.zeros(1), np.full(1, cost.base)

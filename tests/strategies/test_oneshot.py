@@ -3,6 +3,7 @@ import torch
 
 from attnas.evaluator import Constraint
 from attnas.search_space import AttnasError
+from attnas.search_space.build import build
 from attnas.strategies import History, preparing_strategies
 
 SETTINGS = {"supernet_epochs": 3, "population": 6, "generations": 2, "check": 3, "paths": 3}
@@ -32,7 +33,7 @@ def test_each_target_gets_a_network_that_measures_within_it(sharing, unbroken):
     trials = run(strategy, machine)
     assert len(strategy.found.targets) == 4
     for target, line in zip(strategy.found.targets, strategy.closing(trials), strict=False):
-        assert line.startswith(f"Asked for latency_ms <= {target['latency_ms']:.4g}: layer1=")
+        assert line.startswith(f"Target latency_ms <= {target['latency_ms']:.4g}: layer1=")
         assert line.endswith(": kept.")
     measured = [trial.metrics["latency_ms"] for trial in trials]
     for target in strategy.found.targets:
@@ -129,11 +130,33 @@ def test_a_target_out_of_reach_is_said_and_the_others_are_served(sharing, tmp_pa
     wanted = {"latency_ms": [0.5, 2.0]}
     small = {**SETTINGS, "supernet_epochs": 1}
     strategy = sharing.make("oneshot", targets=wanted, **small).prepare(given)
-    assert notes == ["Nothing is predicted to keep latency_ms <= 0.5."]
+    assert notes == [
+        "By the predictions latency_ms <= 0.5 cannot be kept, the least that the space has is 1."
+    ]
     trials = run(strategy, sharing.Machine(sharing.tiny_space()))
     lines = strategy.closing(trials)
-    assert lines[0] == "Asked for latency_ms <= 0.5: no architecture was found that keeps it."
+    assert lines[0] == (
+        "Target latency_ms <= 0.5: no architecture was found that keeps it; "
+        "the nearest measures 1.2."
+    )
     assert lines[1].endswith(": kept.")
+
+
+def test_targets_that_are_all_out_of_reach_end_it_before_training(sharing, tmp_path):
+    """Training or measuring would end the test: `progress` raises."""
+
+    def untouched(text, done, steps):
+        raise AssertionError(text)
+
+    given, _ = sharing.resources(tmp_path, progress=untouched)
+    with pytest.raises(AttnasError) as caught:
+        sharing.make("oneshot", targets={"params": [100], "latency_ms": [0.5]}).prepare(given)
+    least = sum(p.numel() for p in build(sharing.tiny_space().plain).parameters())
+    assert str(caught.value) == (
+        f"no target can be kept: params <= 100 cannot be kept, the least that the space has is "
+        f"{least}; latency_ms <= 0.5 cannot be kept, the least that the space has is 1. Loosen the "
+        "bound or allow cheaper choices; no supernet was trained."
+    )
 
 
 def test_it_proposes_nothing_before_it_is_prepared(sharing):

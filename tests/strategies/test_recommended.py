@@ -21,7 +21,8 @@ def entry(space):
     """A candidate by its number in the space."""
 
     def made(number, accuracy, latency_ms, target=None):
-        predicted = {"accuracy": accuracy, "validation_loss": 1.0, "latency_ms": latency_ms}
+        loss = 1 - accuracy
+        predicted = {"accuracy": accuracy, "validation_loss": loss, "latency_ms": latency_ms}
         return Recommendation(space.at(number), target or {}, predicted)
 
     return made
@@ -69,7 +70,7 @@ def proposals(strategy, measured, stop=100):
 
 def test_recommendations_come_first_then_controls_then_the_others(strategy):
     measured = {1: (0.96, "complete"), 2: (1.91, "complete")}
-    # 5 and 4 are on the front of accuracy and latency with 1 and 2; 3 is not
+    # 5 and 4 are on the front of loss and latency with 1 and 2; 3 is not
     assert proposals(strategy, measured) == [1, 2, 8, 9, 5, 4, 3]
 
 
@@ -94,8 +95,7 @@ def test_what_breaks_a_bound_on_accuracy_is_replaced_and_not_called_kept(strateg
     broke = replace(trial(space, 0, 1, 0.9), violations={"accuracy >= 0.9": 0.4})
     assert space.index(strategy.propose(History((broke,), (), 1)).architecture) == 4
     assert (
-        strategy.closing([broke])[0]
-        == f"Asked for latency_ms <= 1: {space.at(4)}, not trained yet."
+        strategy.closing([broke])[0] == f"Target latency_ms <= 1: {space.at(4)}, not trained yet."
     )
 
 
@@ -105,14 +105,16 @@ def test_it_says_what_it_cannot_keep(strategy, space):
         trial(space, 1, 2, 1.8),
     ]
     asked_fast, asked_slow, doubt = strategy.closing(finished)
-    assert asked_fast == "Asked for latency_ms <= 1: no architecture was found that keeps it."
-    assert asked_slow == f"Asked for latency_ms <= 2: {space.at(2)} measures 1.8: kept."
-    assert doubt.startswith("Inherited accuracies were held against stand-alone training for 1 ")
+    assert asked_fast == (
+        "Target latency_ms <= 1: no architecture was found that keeps it; the nearest measures 1.8."
+    )
+    assert asked_slow == f"Target latency_ms <= 2: {space.at(2)} measures 1.8: kept."
+    assert doubt.startswith("Inherited losses were held against stand-alone training for 1 ")
 
 
 def test_what_was_not_trained_in_the_budget_is_said(strategy, space):
     lines = strategy.closing([trial(space, 0, 1, 0.9)])
-    assert lines[1] == f"Asked for latency_ms <= 2: {space.at(2)}, not trained yet."
+    assert lines[1] == f"Target latency_ms <= 2: {space.at(2)}, not trained yet."
 
 
 def test_what_was_measured_before_is_not_proposed_in_vain(space, found, strategy):

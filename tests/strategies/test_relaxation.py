@@ -73,6 +73,7 @@ def planted_task(space, targets, constraints=()):
             progress=lambda *_: None,
             note=lambda _: None,
         ),
+        precision="float32",
         weight_batches=NoisyBatches(),
         selection_batches=NoisyBatches(),
         costs=Costs(space, {"latency_ms": COST}, constraints, {"latency_ms": 1.0}, screen),

@@ -1,12 +1,17 @@
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from attnas.evaluator import Batches
 from attnas.search_space import AttnasError
+from attnas.search_space.supernet import Supernet
+from attnas.strategies import supernet_training
 from attnas.strategies.supernet_training import MeanGradients, sandwich
 
 
@@ -70,6 +75,76 @@ def test_gradients_are_means_over_the_paths_that_use_a_parameter():
     (net["a"] * net["b"] + net["a"] * net["c"]).backward()
     means.take()
     assert float(net["a"].grad) == 8
+
+
+def test_what_one_path_uses_of_a_sliced_parameter_is_its_own_mean():
+    """A narrow path takes half of a wide one's units: only these have gradients of both."""
+    net = nn.ParameterDict({"a": torch.arange(4.0), "b": torch.zeros(2, 2)})
+    means = MeanGradients(net)
+    means.path({net["a"]: (2,), net["b"]: (2, 1)})
+    (2 * net["a"][:2].sum() + 6 * net["b"][:, :1].sum()).backward()
+    means.path({})
+    (4 * net["a"].sum() + 2 * net["b"].sum()).backward()
+    means.take()
+    assert net["a"].grad.tolist() == [3, 3, 4, 4]
+    assert net["b"].grad.tolist() == [[4, 2], [4, 2]]
+
+
+def test_a_step_s_units_of_the_widest_ratio_alone_are_not_slowed_by_the_narrow_path(
+    sharing, monkeypatch
+):
+    """Gradients of the first step, against those of its two paths taken one by one."""
+    net = Supernet(sharing.tiny_space(), seed=0)
+    paths = [net.space.architecture(["none", "none", f"se:r{ratio}@residual"]) for ratio in (2, 4)]
+    batches = Batches(sharing.digits(), sharing.RECIPE)
+    [block] = [m for m in net.shared if getattr(m, "reduce", None) and m.reduce.in_features == 32]
+    weight, stem = block.expand.weight, next(net.network.parameters())
+    torch.nn.init.normal_(weight)
+    inputs, labels = next(batches.epoch(0, 0))
+    net.train()
+    alone = []
+    for path in paths:
+        net.select(path)
+        loss = torch.nn.functional.cross_entropy(net(inputs), labels)
+        alone.append(torch.autograd.grad(loss, [weight, stem]))
+    seen = []
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    optimizer.register_step_pre_hook(
+        lambda *_: seen.append([weight.grad.clone(), stem.grad.clone()])
+    )
+    task = SimpleNamespace(
+        space=net.space,
+        seed=0,
+        weight_batches=batches,
+        resources=SimpleNamespace(recipe=sharing.RECIPE),
+        autocast=nullcontext,
+    )
+    monkeypatch.setattr(supernet_training, "sandwich", lambda *_: paths)
+    supernet_training._train_epoch(task, net, optimizer, MeanGradients(net), 0, 1, 2)
+    (wide, wide_stem), (narrow, narrow_stem) = alone
+    torch.testing.assert_close(seen[0][0][:, :8], (wide + narrow)[:, :8] / 2)
+    torch.testing.assert_close(seen[0][0][:, 8:], wide[:, 8:])
+    torch.testing.assert_close(seen[0][1], (wide_stem + narrow_stem) / 2)
+
+
+def test_the_supernet_is_trained_and_scored_in_the_recipe_s_precision(sharing, tmp_path):
+    types = []
+    listening = nn.modules.module.register_module_forward_hook(
+        lambda module, _, y: types.append(y.dtype) if isinstance(module, Supernet) else None
+    )
+    recipe = replace(sharing.RECIPE, precision="bfloat16")
+    try:
+        for name, small in (
+            ("oneshot", {"paths": 2, "population": 2, "generations": 1}),
+            ("darts", {"candidates": 1}),
+        ):
+            folder, few = tmp_path / name, sharing.digits(40)
+            given, _ = sharing.resources(folder, recipe=recipe, data=few)
+            wanted = {"latency_ms": [2.0]}
+            sharing.make(name, check=0, targets=wanted, **small).prepare(given)
+    finally:
+        listening.remove()
+    assert set(types) == {torch.bfloat16}
 
 
 def test_a_loss_that_is_no_number_ends_it_with_epoch_and_remedy(sharing, tmp_path):

@@ -1,10 +1,12 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
-from attnas.evaluator import AdditiveCost, Constraint, additive_costs
+from attnas.evaluator import AdditiveCost, Constraint, Screening, additive_costs
 from attnas.results import Objective
-from attnas.search_space import InputError
-from attnas.strategies.targets import Costs, check_targets, targets
+from attnas.search_space import AttnasError, InputError
+from attnas.strategies.targets import Costs, check_feasible, check_targets, targets
 
 ACCURACY, LATENCY = Objective("accuracy", "max"), Objective("latency_ms", "min")
 
@@ -127,3 +129,16 @@ def test_bounds_on_accuracy_are_left_to_the_trials(costs, sharing):
     assert found.broken({"accuracy": 0.1, "latency_ms": 3.0}) == {
         "latency_ms <= 1.5": pytest.approx(1.0)
     }
+
+
+def test_the_plain_backbone_is_tried_before_nothing_is_called_feasible(simulation):
+    """The cheapest by prediction takes too much memory, and so does all else but the plain one."""
+    space = simulation.space_of(6, 6, 6)
+    cheaper = AdditiveCost("latency_ms", 1.0, ((0.0, -0.1, 0.0, 0.0, 0.0, 0.0),) * 3)
+    bound = (Constraint("peak_memory_mb", "<=", 1.0),)
+    broken = {"peak_memory_mb <= 1": 0.5}
+    for plain, raising in (({}, nullcontext()), (broken, pytest.raises(AttnasError))):
+        screen = lambda a, plain=plain: Screening({}, plain if a.is_plain else broken)  # noqa: E731
+        costs = Costs(space, {"latency_ms": cheaper}, bound, {"latency_ms": 1.0}, screen)
+        with raising:
+            check_feasible(costs, np.random.default_rng(0))

@@ -4,7 +4,12 @@ import importlib.util
 
 import pytest
 
+from attnas.config import parse_config
+from attnas.engine_config import RayConfig
 from attnas.engines import ray_session
+from attnas.engines.ray_tune import _turns_folder, worker_class
+from attnas.engines.worker import WorkerSettings
+from attnas.evaluator import Screening
 from attnas.observer import Observer
 from attnas.search_loop import search
 from attnas.search_space import AttnasError, InputError
@@ -48,6 +53,7 @@ def test_ray_with_one_worker_gives_the_trials_of_the_local_engine(
     assert (out, err) == ("", "")  # what Ray has to say is in the file
     assert (run.folder / "ray.log").exists()
     assert run.environment["training_threads"] == 1
+    assert not _turns_folder(run.folder).exists()
 
 
 def test_a_search_without_ray_names_the_extra(settings, tmp_path, monkeypatch):
@@ -66,6 +72,27 @@ def test_a_worker_for_which_no_machine_has_room_is_refused(settings, tmp_path, n
         search({**settings, "engine": {"ray": {"gpus": 9}}}, runs=tmp_path)
     assert str(caught.value) == (
         "engine.ray.gpus: a worker cannot have 9: no machine of Ray has more than 0 GPUs."
+    )
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_a_worker_may_have_a_share_of_a_gpu(tmp_path, monkeypatch):
+    import ray
+
+    half = RayConfig(gpus=0.5)
+    node = {"Alive": True, "Resources": {"CPU": 2.0, "GPU": 1.0}}
+    monkeypatch.setattr(ray, "nodes", lambda: [node])
+    ray_session.check_room(half)
+    given = WorkerSettings({}, Screening({}), tmp_path, tmp_path, tmp_path, threads=1)
+    [bundle] = worker_class(given, half).default_resource_request({}).bundles
+    assert bundle == {"CPU": 1, "GPU": 0.5}
+
+
+def test_a_share_of_several_gpus_is_refused():
+    with pytest.raises(InputError) as caught:
+        parse_config({"engine": {"ray": {"gpus": 1.5}}})
+    assert str(caught.value) == (
+        "engine.ray.gpus: a worker gets a share of one GPU or whole ones, not 1.5."
     )
 
 

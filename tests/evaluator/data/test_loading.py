@@ -172,12 +172,12 @@ def test_global_generators_do_not_change_the_split():
         ({"source": "npz"}, "data.path: the source 'npz' needs it."),
         (
             {"source": "folder", "path": ".", "image_sizes": 8},
-            "data.image_sizes: unknown option 'image_sizes'. Did you mean 'image_size'? "
-            "(source 'folder')",
+            "data.image_sizes: unknown option of source folder 'image_sizes'. "
+            "Did you mean 'image_size'?",
         ),
         (
             {"source": "digits", "image_size": 8},
-            "data.image_size: there are no options. (source 'digits')",
+            "data.image_size: the source 'digits' has no option 'image_size'.",
         ),
         (
             {"source": "digits", "train": 2000},
