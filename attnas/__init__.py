@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attnas.results import Run
-    from attnas.search_space import Architecture, AttnasError, SearchSpace, register_block
+    from attnas.search_space import (
+        Architecture,
+        AttnasError,
+        InputError,
+        SearchSpace,
+        register_block,
+    )
 
     from .api import build, load_run
+    from .observer import Observer
     from .search_loop import search
 
 _HOMES = {
     "Architecture": "attnas.search_space",
     "AttnasError": "attnas.search_space",
+    "InputError": "attnas.search_space",
+    "Observer": "attnas.observer",
     "Run": "attnas.results",
     "SearchSpace": "attnas.search_space",
     "build": "attnas.api",
@@ -30,6 +39,8 @@ _HOMES = {
 __all__ = [
     "Architecture",
     "AttnasError",
+    "InputError",
+    "Observer",
     "Run",
     "SearchSpace",
     "build",

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from .terminal import (
+    check_writable,
     open_run,
     print_front,
     print_rows,
@@ -88,7 +89,7 @@ def search(
     parsed = load_config(config, overrides or ())
     with view.shown(), read_from(config):
         run = run_search(parsed, runs=runs, observer=view)
-    print_front(run)
+    print_front(run, verdicts=False)  # the search has said them
     say(
         f"Next: `attnas report {run.folder}`, `attnas confirm {run.folder}`, "
         f"`attnas export {run.folder}`."
@@ -130,14 +131,13 @@ def pareto(
 ) -> None:
     """Shows the front: the feasible trials that no other one dominates."""
     from attnas.results import pareto_rows
+    from attnas.results.frame import pareto_frame
 
     loaded = open_run(run, runs)
     if as_json:
         print(json.dumps(pareto_rows(loaded), indent=2))
     elif as_csv:
-        import pandas
-
-        print(pandas.DataFrame(pareto_rows(loaded)).to_csv(index=False), end="")
+        print(pareto_frame(loaded).to_csv(index=False), end="")
     else:
         print_front(loaded)
 
@@ -183,7 +183,8 @@ def dashboard(
     from .dashboard import serve
 
     with open_run(run, runs) as loaded:
-        serve(loaded, port, say)
+        folder = loaded.folder
+    serve(folder, port, say)  # which opens the run anew for each page
 
 
 @app.command()
@@ -204,22 +205,28 @@ def export(
     runs: Runs = Path("runs"),
 ) -> None:
     """Exports an architecture as YAML (or JSON, by suffix): the best one if none is named."""
-    from attnas.results import export_onnx, export_python, write_export
+    from attnas.results import difference_to_plain, export_onnx, export_python, write_export
     from attnas.search_space import InputError
 
     loaded = open_run(run, runs)
     if trial is not None and (maximum or minimum):
         raise InputError("give either --trial or bounds.", key="--trial")
     chosen = (
-        trial_of(loaded, trial)
+        trial_of(loaded, trial, "--trial")
         if trial is not None
         else loaded.best(max=read_bounds(maximum, "--max"), min=read_bounds(minimum, "--min"))
     )
     path = output or loaded.folder / "best.yaml"
+    for more in (python, onnx):
+        if more is not None:
+            check_writable(more)
     write_export(loaded, chosen, path)
     say(f"Wrote trial {chosen.number} ({chosen.architecture}) to {path}.")
     if not chosen.feasible:
         say(f"The trial is {chosen.state}: {chosen.reason}.")
+    gain = difference_to_plain(chosen, loaded.trials)
+    if gain is not None and gain.within_noise and not chosen.architecture.is_plain:
+        say("Its accuracy is within noise of the plain backbone's: `attnas confirm` tells more.")
     if python is not None:
         write_text(python, export_python(chosen.architecture, loaded.facts.get("plugins", ())))
         say(f"Wrote {python}.")

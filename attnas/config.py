@@ -124,7 +124,10 @@ class TrainingConfig(Section):
         "auto", description="drawn on whole batches; `auto` flips colour images only"
     )
     time_limit_s: float | None = Field(
-        None, gt=0, description="seconds after which a training counts as failed"
+        None,
+        gt=0,
+        description="seconds after which a trial's training counts as failed; a supernet's may "
+        "take longer",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="`auto` takes bfloat16 where a probe shows that it is faster"
@@ -302,7 +305,7 @@ def _readable(error: Any) -> InputError:
     """One of pydantic's errors as a sentence with its dotted key."""
     location = error["loc"]
     if location and location[-1] in ("int", "float"):  # what pydantic calls a number of any kind
-        return _readable({**error, "loc": location[:-1], "msg": "must be a number"})
+        return _readable({**error, "loc": location[:-1], "type": "float_type"})
     key = ""
     for part in location:
         key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
@@ -331,8 +334,29 @@ def _readable(error: Any) -> InputError:
             "and begins with a letter or digit.",
             key=key,
         )
-    sentence = message[0].lower() + message[1:]
-    return InputError(f"{sentence}, not {error['input']!r}.", key=key)
+    if (wanted := next((w for k, w in _WANTED.items() if k in kind), None)) is None:
+        wanted = message[0].lower() + message[1:]
+        for theirs, ours in _PHRASES.items():
+            wanted = wanted.replace(theirs, ours)
+    given = "empty" if error["input"] is None else repr(error["input"])
+    return InputError(f"{wanted}, not {given}.", key=key)
+
+
+_WANTED = {  # by pydantic's kind of error, or a part of it
+    "finite_number": "must be a finite number",
+    "int_": "must be a whole number",
+    "float_": "must be a number",
+    "bool_": "must be true or false",
+    "string_type": "must be a text",
+    "list_type": "must be a list",
+}
+_PHRASES = {
+    "input should be": "must be",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "less than": "below",
+    "greater than": "above",
+}
 
 
 def _known_keys(location: Sequence[int | str]) -> list[str]:

@@ -1,5 +1,6 @@
 """The live page of a run: its report on localhost, made anew while the search goes on."""
 
+import signal
 import threading
 import zlib
 from collections.abc import Callable
@@ -69,9 +70,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.FORBIDDEN, "text/plain", "This page is for localhost.")
             return
         try:
-            if self.path == "/":
+            path = self.path.partition("?")[0]
+            if path == "/":
                 self._answer(HTTPStatus.OK, "text/html", self.server.pages.page())
-            elif self.path == "/trials":
+            elif path == "/trials":
                 self._answer(HTTPStatus.OK, "text/plain", self.server.pages.state())
             else:
                 self._answer(HTTPStatus.NOT_FOUND, "text/plain", "There is nothing here.")
@@ -116,15 +118,16 @@ class Dashboard(ThreadingHTTPServer):
         return f"http://{ADDRESS}:{self.server_port}/"
 
 
-def serve(run: Run, port: int, say: Callable[[str], None]) -> None:
-    """Serves the run's page until Ctrl-C.
+def serve(folder: Path, port: int, say: Callable[[str], None]) -> None:
+    """Serves the page of the run in that folder until Ctrl-C, with which the process ends.
 
     Raises:
         InputError: the port is in use or not allowed.
     """
-    with Dashboard(run.folder, port) as server:
-        say(f"{server.url} shows {run.name} while it grows. Ctrl-C ends this.")
+    with Dashboard(folder, port) as server:
+        say(f"{server.url} shows {folder.resolve().name} while it grows. Ctrl-C ends this.")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            say("Ended. A search of the run goes on.")
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C has nothing to end
+            say("Ended. The page alone: the run is left as it is.")

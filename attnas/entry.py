@@ -27,7 +27,8 @@ def main() -> None:
 def run_command(arguments: list[str], *, debug: bool = False) -> int:
     """Runs the command with these arguments and returns its exit code.
 
-    An error is one message on standard error; `debug` shows its traceback too.
+    An error is one message on standard error; `debug` shows its traceback too, unless all
+    that is wrong is the input.
     """
     try:
         result = app(arguments, prog_name="attnas", standalone_mode=False)
@@ -36,7 +37,7 @@ def run_command(arguments: list[str], *, debug: bool = False) -> int:
     except BrokenPipeError:
         return 0
     except Exception as error:
-        if debug:
+        if debug and _has_a_place(error):
             traceback.print_exc()
         return _report(error)
     code = result if isinstance(result, int) else 0
@@ -47,16 +48,27 @@ def run_command(arguments: list[str], *, debug: bool = False) -> int:
     return code
 
 
+def _has_a_place(error: BaseException | None) -> bool:
+    """Whether it, or what it came from, arose in code whose place is worth seeing."""
+    if isinstance(error, _ClickException):
+        return False
+    from attnas.search_space.errors import InputError
+
+    while isinstance(error, InputError):
+        error = error.__cause__
+    return error is not None
+
+
 def _report(error: Exception) -> int:
     """Prints the error for people; the exit code."""
+    if isinstance(error, _ClickException):  # before torch is loaded, with our errors
+        error.show()  # type: ignore[attr-defined]
+        return error.exit_code  # type: ignore[attr-defined]
     from attnas.search_space.errors import AttnasError
 
     if isinstance(error, AttnasError):
         say(f"attnas: {error}")
         return error.exit_code
-    if isinstance(error, _ClickException):
-        error.show()  # type: ignore[attr-defined]
-        return error.exit_code  # type: ignore[attr-defined]
     if isinstance(error, OSError):
         say(f"attnas: {error.filename or 'file system'}: {error.strerror or error}.")
         return 1

@@ -11,13 +11,15 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from attnas.results import Run, Trial
+from attnas.results import Run, Trial, epochs_trained
 from attnas.strategies import Proposal
 
 from .config import BudgetConfig, Config
 from .observer import Observer
 
 IN_FLIGHT_SHOWN = 8
+SECONDS_A_LINE = 30.0
+"""Where nothing is redrawn, a long preparation says so often how far it is."""
 
 
 class LiveView(Observer):
@@ -32,6 +34,7 @@ class LiveView(Observer):
         self.run: Run | None = None
         self.budget = BudgetConfig()
         self.now = ""
+        self.told = "", 0.0  # what was prepared in the last line where nothing is redrawn, and when
         self.best_of = -1, ("", "")  # the number of trials, and what they gave
         self.in_flight: dict[int, tuple[Proposal, str]] = {}  # with the epochs done, as text
         self.began = 0.0
@@ -66,7 +69,8 @@ class LiveView(Observer):
             raise KeyboardInterrupt
 
     def note(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False)
+        wrap = self.console.is_terminal  # in a file a line stays a line
+        self.console.print(text, highlight=False, markup=False, soft_wrap=not wrap)
 
     def begin(self, run: Run, config: Config) -> None:
         self.run, self.budget = run, config.budget
@@ -75,15 +79,15 @@ class LiveView(Observer):
         else:
             self.note(f"Run {run.folder}.")
 
-    def sampling(self, number: int, samples: int) -> None:
-        self._check_interrupted()
-        self.now = f"measuring: {number} of {samples}, for the share that is feasible"
-        self._draw()
-
     def preparing(self, text: str, done: int, steps: int) -> None:
         self._check_interrupted()
         self.now = f"{text}: {done} of {steps}"
         self._draw()
+        if self.live is None:
+            phase, when = self.told
+            if phase != text or time.monotonic() - when > SECONDS_A_LINE:
+                self.told = text, time.monotonic()
+                self.note(self.now)
 
     def evaluating(self, number: int, proposal: Proposal) -> None:
         self._check_interrupted()
@@ -125,6 +129,8 @@ class LiveView(Observer):
         grid = Table.grid(padding=(0, 2))
         of = f" of {self.budget.trials}" if self.budget.trials else ""
         parts = [f"{len(trained)}{of} trained", f"{len(feasible)} feasible"]
+        if self.budget.epochs:
+            parts.append(f"{epochs_trained(trials)} of {self.budget.epochs} epochs")
         parts.append(f"{len(trials) - len(trained)} rejected untrained")
         if feasible:
             parts += self._best_so_far()
@@ -160,7 +166,7 @@ class LiveView(Observer):
         """By the time that a training took so far, and by the budget of hours."""
         assert self.run is not None
         bounds = []
-        if self.budget.trials and self.trained_here:
+        if self.budget.trials and self.trained_here > 1:  # the first is the plain backbone
             each = (time.monotonic() - self.began) / self.trained_here
             bounds.append(each * (self.budget.trials - trained))
         if self.budget.hours:
@@ -184,6 +190,8 @@ def _line(trial: Trial) -> Text:
         figures = [f"{trial.metrics['accuracy']:.2%}"] if "accuracy" in trial.metrics else []
         if "latency_ms" in trial.metrics:
             figures.append(f"{trial.metrics['latency_ms']:.3g} ms")
+        if trial.of is not None:
+            figures.append(f"{trial.epochs} of {trial.of} epochs")
         figures.append(f"{trial.seconds:.0f} s")
         style = "" if trial.feasible else "yellow"
         mark = "" if trial.feasible else f"  infeasible: {trial.reason}"

@@ -23,11 +23,8 @@ class Observer:
     def begin(self, run: Run, config: "Config") -> None:
         """The run is open; trials of earlier sessions are in it."""
 
-    def sampling(self, number: int, samples: int) -> None:
-        """The share of feasible architectures is being estimated from samples."""
-
     def preparing(self, text: str, done: int, steps: int) -> None:
-        """The strategy trains something of its own, and has done so many steps of it."""
+        """Something is done before the trials begin, and so many steps of it are."""
 
     def evaluating(self, number: int, proposal: Proposal) -> None:
         """A proposal is being screened and, if it passes, trained."""

@@ -1,5 +1,7 @@
 """The search loop: propose, screen, train, store, until the budget is spent."""
 
+import itertools
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from attnas.evaluator import Evaluator
+from attnas.evaluator import Evaluator, Screening
 from attnas.results import (
     CHECKPOINTS,
+    METRICS,
     Run,
+    check_storage,
     nothing_feasible,
     proxies_text,
     rungs_text,
@@ -26,11 +30,14 @@ from .engines import Engine, engine
 from .front_latency import remeasure_front
 from .latency_tables import screen_by_table
 from .observer import Observer
+from .reachable import check_reachable
 from .setup import (
     Problem,
+    make_device,
     make_facts,
     make_problem,
     make_searcher,
+    make_start,
     prepared,
     run_folder,
     screening_from,
@@ -72,14 +79,14 @@ def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine
     import_plugins(config.plugins)
     problem = make_problem(config)
     strategy = make_searcher(config, problem)
-    existing = _existing_run(config, runs)
+    existing = _existing_run(config, runs, problem)
     plain = screening_from(existing.facts) if existing is not None else None
     folder = run_folder(config, runs)
     evaluator = engine.evaluator(config, problem, plain, folder / CHECKPOINTS)
     run = existing or Run.create(
         folder,
         config=config.model_dump(mode="json", exclude_none=True),
-        facts=_facts(config, problem, evaluator, runs),
+        facts=_facts(config, problem, evaluator, runs, folder),
         environment=engine.environment(evaluator),
         storage=config.storage,
     )
@@ -87,7 +94,7 @@ def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine
     with run.lock(observer.note):
         observer.begin(run, config)
         _check_same_data(run, problem)
-        _check_same_start(run, evaluator)
+        _check_same_start(run, config, problem)
         if existing is not None:
             _warn_of_other_machine(run, engine.environment(evaluator), observer)
         screen_by_table(config, problem, evaluator, observer)
@@ -112,14 +119,20 @@ def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine
 
 
 def _facts(
-    config: Config, problem: Problem, evaluator: Evaluator, runs: str | Path
+    config: Config, problem: Problem, evaluator: Evaluator, runs: str | Path, folder: Path
 ) -> dict[str, Any]:
-    """The facts of a new run, with those of the older one that it begins from."""
-    facts = make_facts(config, problem, evaluator.screen(problem.space.plain))
+    """The facts of a new run, with those of the older one that it begins from.
+
+    Raises:
+        InputError: a bound is out of the search space's reach; nothing is written then.
+    """
+    plain = evaluator.screen(problem.space.plain)
+    check_reachable(problem.space, problem.constraints, plain.metrics)
+    facts = make_facts(config, problem, plain)
     if config.warm_start is not None:
         facts["warm_start"] = remember_older(config, facts, runs)
     if config.init not in (None, "scratch"):
-        facts["start"] = evaluator.start.label  # type: ignore[attr-defined]
+        facts["start"] = make_start(config, problem, folder / CHECKPOINTS).label
     return facts
 
 
@@ -136,12 +149,14 @@ def _say_share_feasible(
 ) -> None:
     space = problem.space
     observer.note(f"{space.size:,} distinct architectures.")
-    if not problem.constraints:
+    later = [f"{c.metric} {c}" for c in problem.constraints if not METRICS[c.metric].cheap]
+    if len(later) == len(problem.constraints):
         return
     broken: list[Mapping[str, float]] = []
+    done = itertools.count(1)
 
     def feasible(architecture: Architecture) -> bool:
-        observer.sampling(len(broken) + 1, SHARE_SAMPLES)
+        observer.preparing("screened for the feasible share", next(done), SHARE_SAMPLES)
         try:
             violations = evaluator.screen(architecture).violations
         except Exception:  # it will be a failed trial if it is proposed
@@ -152,7 +167,8 @@ def _say_share_feasible(
 
     rng = np.random.default_rng((seed, 2**32))
     share, low, high = space.share_feasible(rng, feasible, SHARE_SAMPLES)
-    observer.note(f"Feasible: {share:.0%} of the space (95 % interval {low:.0%} to {high:.0%}).")
+    text = f"Feasible: {share:.0%} of the space (95 % interval {low:.0%} to {high:.0%})"
+    observer.note(f"{text}; {', '.join(later)} is known after training." if later else f"{text}.")
     if share == 0 and broken:
         [(constraint, count)] = Counter(c for b in broken for c in b).most_common(1)
         least = min(broken, key=lambda b: sum(b.values()))
@@ -162,19 +178,52 @@ def _say_share_feasible(
         )
 
 
-def _existing_run(config: Config, runs: str | Path) -> Run | None:
+def _existing_run(config: Config, runs: str | Path, problem: Problem) -> Run | None:
+    """The run that the search goes on with; None if it begins one.
+
+    What a new config says wrongly is told here, before anything is measured for it, and rather
+    than that it differs from the run's.
+    """
     folder = run_folder(config, runs)
-    if not (folder / "run.json").exists():
-        return None
-    run = Run.open(folder)
-    differences = run.config_difference(config.model_dump(mode="json", exclude_none=True))
+    run = Run.open(folder) if Run.exists(folder) else None
+    content = config.model_dump(mode="json", exclude_none=True)
+    differences = {} if run is None else run.config_difference(content)
+    if run is None or differences:
+        _check_references(config, runs, problem, folder)
     if differences:
+        said = ", ".join(
+            f"{key} is another"  # it may have a password
+            if key == "storage"
+            else f"{key} was {_short(then)} and is {_short(now)}"
+            for key, (then, now) in differences.items()
+        )
         raise InputError(
-            f"was made by another config: {', '.join(differences)} differ. Give this search "
-            "another 'name', or restore the config.",
+            f"was made by another config: {said}. Give this search another 'name', or restore "
+            "the config.",
             file=str(folder),
         )
     return run
+
+
+def _check_references(config: Config, runs: str | Path, problem: Problem, folder: Path) -> None:
+    """Sees whether what the config refers to is there: storage, older run, weights, device."""
+    if config.storage is not None:
+        check_storage(config.storage)
+    if config.warm_start is not None:
+        remember_older(config, make_facts(config, problem, Screening({})), runs)
+    if problem.data is None:
+        return
+    if config.init != "supernet":  # which is trained later
+        make_start(config, problem, folder / CHECKPOINTS)
+    if config.engine.ray is None or config.engine.ray.address is None:  # else it may be elsewhere
+        make_device(config)
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "not given"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _check_same_data(run: Run, problem: Problem) -> None:
@@ -189,9 +238,9 @@ def _check_same_data(run: Run, problem: Problem) -> None:
         )
 
 
-def _check_same_start(run: Run, evaluator: Evaluator) -> None:
+def _check_same_start(run: Run, config: Config, problem: Problem) -> None:
     then = run.facts.get("start")
-    if then is not None and then != evaluator.start.label:  # type: ignore[attr-defined]
+    if then is not None and then != make_start(config, problem, run.checkpoints).label:
         raise InputError(
             f"the file has other weights than those that the run {run.folder} began with.",
             key="init",

@@ -309,11 +309,15 @@ def environment(evaluator: Evaluator) -> dict[str, Any]:
 
 
 def _objectives(config: Config) -> tuple[Objective, ...]:
-    for name in config.objectives:
+    for name, way in config.objectives.items():
         try:
-            metric(name)
+            better = metric(name).better
         except InputError as error:
             raise error.inside(key=f"objectives.{name}") from error
+        if way != better:
+            raise InputError(
+                f"'{way}' looks for the worst. Write '{better}'.", key=f"objectives.{name}"
+            )
     return tuple(Objective(name, way) for name, way in config.objectives.items())
 
 

@@ -151,12 +151,18 @@ def _scaled(fronts: Sequence[Points]) -> list[Points]:
     return [(points - low) / span for points in fronts]
 
 
+_FOLLOW_FROM_SIZES = ("data.class_counts", "data.splits_sha256")
+
+
 def _warnings(names: Sequence[str], runs: Sequence["Run"]) -> list[str]:
     first = _comparable(runs[0])
     found = []
     for name, run in zip(names[1:], runs[1:], strict=True):
         other = _comparable(run)
+        sizes = any(first.get(k) != other.get(k) for k in first if k.startswith("data.sizes."))
         for key in sorted(first.keys() | other.keys()):
+            if sizes and key.startswith(_FOLLOW_FROM_SIZES):
+                continue
             if first.get(key) != other.get(key):
                 found.append(
                     f"{key} differs: {_value(first, key)} in {names[0]}, "

@@ -90,25 +90,59 @@ def connect(place: Path | str, *, create: bool) -> optuna.storages.RDBStorage:
             },
             skip_table_creation=not create,
         )
-    unreadable = InputError(
-        "cannot read the database URL. Write 'postgresql://user:password@host/name'.",
-        key="storage",
-    )
-    try:
-        url = sqlalchemy.make_url(place)
-        settings = {}
-        if url.get_backend_name() == "postgresql":
-            if url.drivername == "postgresql":
-                url = url.set(drivername="postgresql+psycopg")
-            url = url.set(query={**_SERVER_CONNECTION, **url.query})
-            settings = {"pool_pre_ping": True}
+    with _readable():
+        url = _url(place)
+        server = url.get_backend_name() == "postgresql"
         return optuna.storages.RDBStorage(
             url.render_as_string(hide_password=False),
-            engine_kwargs=settings,
+            engine_kwargs={"pool_pre_ping": True} if server else {},
             skip_table_creation=not create,
         )
+
+
+def check_storage(url: str) -> None:
+    """Sees whether a database URL can be used; a server is asked, no file is made.
+
+    Raises:
+        InputError: it cannot be read, a variable in it is not set, another database than
+            PostgreSQL or SQLite is meant, the driver is missing, or the server refuses.
+        AttnasError: the server cannot be reached.
+    """
+    place = from_environment(url)
+    with explained(place), _readable():
+        engine = sqlalchemy.create_engine(_url(place))
+        if engine.dialect.name == "postgresql":
+            engine.connect().close()
+        engine.dispose()
+
+
+def _url(place: str) -> sqlalchemy.URL:
+    """The URL as SQLAlchemy has it, with the driver and its patience where it is a server's."""
+    url = sqlalchemy.make_url(place)
+    kind = url.get_backend_name()
+    if kind not in ("postgresql", "sqlite"):
+        raise InputError(
+            f"the database '{kind}' is not supported, only PostgreSQL is. Write 'postgresql://"
+            "user:password@host/name', or leave it out: then a SQLite file in the run's folder "
+            "keeps the trials.",
+            key="storage",
+        )
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    if kind == "postgresql":
+        url = url.set(query={**_SERVER_CONNECTION, **url.query})
+    return url
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
     except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError, ValueError):
-        raise unreadable from None
+        raise InputError(
+            "cannot read the database URL. Write 'postgresql://user:password@host/name'.",
+            key="storage",
+        ) from None
 
 
 def _open_sqlite(file: Path, *, create: bool) -> sqlite3.Connection:

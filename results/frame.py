@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from .metrics import METRICS
+from .rows import pareto_rows
 from .statistics import difference_to_plain
-from .trial import Trial
+from .trial import Trial, excess_text
 
 if TYPE_CHECKING:
     from .run import Run
@@ -39,7 +40,7 @@ def frame(run: "Run") -> pd.DataFrame:
             **_measured(trial),
             **_difference(trial, plain),
             "violations": "; ".join(
-                f"{bound} by {100 * excess:.3g} %" for bound, excess in trial.violations.items()
+                f"{bound} by {excess_text(excess)}" for bound, excess in trial.violations.items()
             ),
             "feasible": trial.feasible,
             "on_front": trial.number in on_front,
@@ -56,6 +57,15 @@ def frame(run: "Run") -> pd.DataFrame:
     numbers = [*metrics, *DIFFERENCE, "seconds"]
     table[numbers] = table[numbers].astype("float64")  # also where no trial has the figure
     return table
+
+
+def pareto_frame(run: "Run") -> pd.DataFrame:
+    """`pareto_rows` as a table, which has its columns where the front is empty, too."""
+    if rows := pareto_rows(run):
+        return pd.DataFrame(rows)
+    left_out = ["state", "violations", "feasible", "on_front", "reason"]
+    columns = [*frame(run).columns.drop(left_out), "within_noise", "best", "knee"]
+    return pd.DataFrame(columns=columns)
 
 
 def _metric_columns(run: "Run") -> list[str]:

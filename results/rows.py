@@ -9,7 +9,7 @@ from attnas.search_space import NONE, Architecture, AttnasError, block
 
 from .metrics import METRICS
 from .statistics import difference_to_plain, plain_beside
-from .trial import Trial
+from .trial import Trial, excess_text
 
 if TYPE_CHECKING:
     from .run import Run
@@ -110,7 +110,8 @@ def stage_rows(architecture: Architecture) -> list[dict[str, Any]]:
 def metric_rows(run: "Run", trial: Trial) -> list[dict[str, Any]]:
     """The trial's metrics against the plain backbone's; keys as in `show_rows`."""
     plain = plain_metrics(run, trial)
-    paired = difference_to_plain(trial, run.trials)
+    itself = trial.architecture.is_plain
+    paired = None if itself else difference_to_plain(trial, run.trials)
     names = [name for name in METRICS if name in trial.metrics]
     names += sorted(trial.metrics.keys() - METRICS.keys())
     rows = []
@@ -126,7 +127,7 @@ def metric_rows(run: "Run", trial: Trial) -> list[dict[str, Any]]:
                 "low": _plain(low),
                 "high": _plain(high),
                 "plain": reference,
-                "difference": value - reference if both else None,
+                "difference": value - reference if both and not itself else None,
                 "ratio": value / reference if both and reference else None,
                 "standard_error": None if of_accuracy is None else of_accuracy.standard_error,
                 "within_noise": None if of_accuracy is None else of_accuracy.within_noise,
@@ -160,7 +161,9 @@ def shown(metric: str, value: Any, *, signed: bool = False) -> str:
     if metric == "accuracy":
         return f"{100 * value:{sign}.2f} %"
     if metric in ("flops", "activations") and abs(value) >= 1e5:
-        return f"{value / 1e6:{sign},.2f} M"
+        millions = abs(value) / 1e6
+        digits = max(2, 3 - math.floor(math.log10(millions)))  # four significant ones
+        return f"{value / 1e6:{sign},.{digits}f} M"
     if metric in COUNTS:
         return f"{round(value):{sign},}"
     digits = 3 - math.floor(math.log10(abs(value))) if value else 3  # four significant ones
@@ -224,7 +227,9 @@ def nothing_feasible(run: "Run") -> str:
         return f"No trial has succeeded: {len(failed)} of {len(run.trials)} failed.{last}"
     [(constraint, count)] = Counter(c for t in broken for c in t.violations).most_common(1)
     nearest = min(broken, key=lambda trial: trial.violation)
-    misses = ", ".join(f"{text} by {excess:.1%}" for text, excess in nearest.violations.items())
+    misses = ", ".join(
+        f"{text} by {excess_text(excess)}" for text, excess in nearest.violations.items()
+    )
     return (
         f"Nothing is feasible: '{constraint}' rejected {count} of {len(run.trials)} trials. "
         f"The nearest, trial {nearest.number} ({nearest.architecture}), misses {misses}."

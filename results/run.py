@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from attnas.search_space import AttnasError, Backbone, InputError, import_plugins
 
-from .database import from_environment
+from .database import check_storage, from_environment
 from .folder import locked, read, to_json, to_yaml, write, writing
 from .front import (
     best,
@@ -28,7 +28,7 @@ from .front import (
 )
 from .metrics import Objective
 from .remeasured import Remeasured, overlaid, read_remeasured, write_remeasured
-from .rows import flatten
+from .rows import flatten, nothing_feasible
 from .storage import TrialStore
 from .trial import Trial
 
@@ -98,6 +98,8 @@ class Run:
         folder = Path(folder)
         if cls.exists(folder):
             raise InputError("there is a run in this folder already.", file=str(folder))
+        if storage is not None:
+            check_storage(storage)
         config = json.loads(to_json(config))  # tuples are lists from now on
         facts = dict(facts)
         # the plain backbone is a trial of every run, also where a stage may not be empty
@@ -291,7 +293,7 @@ class Run:
         if found is not None:
             return found
         if nearest is None:
-            raise AttnasError(f"{self.folder}: no trial is feasible yet.")
+            raise AttnasError(f"{self.folder}: {nothing_feasible(self)}")
         bounds = [f"{m} <= {v:g}" for m, v in (max or {}).items()]
         bounds += [f"{m} >= {v:g}" for m, v in (min or {}).items()]
         names = [*(max or {}), *(min or {})]
@@ -314,18 +316,21 @@ class Run:
             return np.zeros(len(self._trials))
         return hypervolume_over_trials(self._trials, self.objectives, *self._box())
 
-    def config_difference(self, config: Mapping[str, Any]) -> list[str]:
-        """Dotted keys in which a config differs from the one that made the run.
+    def config_difference(self, config: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """What differs in a config from the one that made the run: by dotted key, then and now.
 
         What may change when a run goes on is left out: budget, engine, name. An absent key
         is the same as null.
         """
         mine, other = flatten(self.config), flatten(json.loads(to_json(config)))
         keys = sorted(mine.keys() | other.keys())
-        differing = [key for key in keys if mine.get(key) != other.get(key)]
-        return [
-            key for key in differing if key.split(".")[0] not in _MAY_CHANGE and key != "data.path"
-        ]
+        return {
+            key: (mine.get(key), other.get(key))
+            for key in keys
+            if mine.get(key) != other.get(key)
+            and key.split(".")[0] not in _MAY_CHANGE
+            and key != "data.path"
+        }
 
     def _box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The reference box; a cost not measured on the plain backbone is the first trial's."""

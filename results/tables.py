@@ -42,8 +42,11 @@ class _Fitting:
         yield self.forms[-1]
 
 
-def pareto_table(run: "Run") -> RenderableType:
-    """The front, best in the first objective first, with the knee and what is recommended."""
+def pareto_table(run: "Run", *, verdicts: bool = True) -> RenderableType:
+    """The front, best in the first objective first, with the knee and what is recommended.
+
+    Below it what the run says of its rungs and of its supernet, if it has any, with `verdicts`.
+    """
     rows = pareto_rows(run)
     if not rows:
         return Text(nothing_feasible(run))
@@ -53,9 +56,9 @@ def pareto_table(run: "Run") -> RenderableType:
     bounds = ", ".join(f"{name} {bound}" for name, bound in run.facts["constraints"].items())
     notes = [f"Constraints: {bounds}."] if bounds else []
     notes += [NOISE_NOTE] if "accuracy" in metrics else []
-    notes += filter(None, [rungs_text(run.trials)])
     metrics = _with_epochs(rows, metrics)
-    notes += [str(found) for found in (doubt_of(run),) if found is not None]
+    if verdicts:
+        notes += [str(found) for found in (rungs_text(run.trials), doubt_of(run)) if found]
     forms = (
         _column_a_stage(rows, metrics + more, stages),
         _line_a_stage(rows, metrics, stages),
@@ -71,10 +74,13 @@ def show_table(run: "Run", trial: Trial) -> RenderableType:
     if rows["state"] == "complete" and rows["violations"]:
         state = "complete, but breaks a constraint"
     head = Text(f"Trial {trial.number} of {run.name}", style="bold")
-    head.append(f"  {state}, {_epochs(trial)}, {rows['seconds'] or 0:.0f} s", style="")
+    trained = "not trained" if trial.state == "infeasible" else _epochs(trial)
+    head.append(f"  {state}, {trained}, {rows['seconds'] or 0:.0f} s", style="")
     for line in filter(None, (rows["reason"], _uncounted(rows["uncounted"]))):
         head.append(f"\n{line}", style="yellow")
-    notes = [NOISE_NOTE] if any(row["standard_error"] for row in rows["metrics"]) else []
+    notes = (
+        [NOISE_NOTE] if any(row["standard_error"] is not None for row in rows["metrics"]) else []
+    )
     return Group(
         head,
         "",
@@ -174,7 +180,10 @@ def _with_epochs(rows: Sequence[Mapping[str, Any]], metrics: list[str]) -> list[
 def _epochs(trial: Trial) -> str:
     """How long a trial was trained, and what it was scored on if not on whole images."""
     of = f" of {trial.of}" if trial.of is not None else ""
-    return f"{trial.epochs}{of} epochs" + (", scored at half size" if trial.half_size else "")
+    plural = "s" if trial.epochs != 1 or of else ""
+    return f"{trial.epochs}{of} epoch{plural}" + (
+        ", scored at half size" if trial.half_size else ""
+    )
 
 
 def _column_a_stage(

@@ -37,7 +37,7 @@ class Trial:
     seconds: float = 0.0
     seed: int = 0
     started: str = ""  # ISO 8601, UTC
-    correct: bytes = b""
+    correct: bytes = field(default=b"", repr=False)
     validation_images: int = 0
     uncounted: tuple[str, ...] = ()
     of: int | None = None
@@ -61,6 +61,11 @@ def violations_text(violations: Mapping[str, float], *, predicted: bool = False)
     """
     return ", ".join(
         f"{text} {'predicted to be ' if predicted and text.startswith('latency_ms ') else ''}"
-        f"missed by {excess:.1%}"
+        f"missed by {excess_text(excess)}"
         for text, excess in violations.items()
     )
+
+
+def excess_text(excess: float) -> str:
+    """How far a bound is missed, as a share of it: '3.1%', or 'a factor of 785'."""
+    return f"{excess:.1%}" if excess < 10 else f"a factor of {1 + excess:,.4g}"

@@ -1,6 +1,6 @@
 """Errors that a user can act on; shown as one line, without a traceback."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -32,10 +32,19 @@ class InputError(AttnasError):
 def unknown(kind: str, name: str, known: Iterable[str], *, listing: str = "") -> InputError:
     """The error for a name that is not among the known ones, naming the nearest."""
     names = sorted(known)
-    near = get_close_matches(str(name), names, n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(names)}."
+    near = nearest(str(name), names)
+    hint = f"Did you mean '{near}'?" if near else f"Known: {', '.join(names)}."
     more = f" `{listing}` lists all." if listing else ""
     return InputError(f"unknown {kind} '{name}'. {hint}{more}")
+
+
+def nearest(name: str, names: Sequence[str]) -> str | None:
+    """The name most like it, if one is near; an ending that all have (`Sampler`) tells nothing."""
+    endings = (name[i:] for i in range(len(name) if len(names) > 1 else 0))
+    ending = next((e for e in endings if all(n.endswith(e) for n in names)), "")
+    bare = {n.removesuffix(ending): n for n in names}
+    near = get_close_matches(name.removesuffix(ending), bare, n=1)
+    return bare[near[0]] if near else None
 
 
 def first_line(error: BaseException) -> str:

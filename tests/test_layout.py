@@ -106,6 +106,8 @@ def test_the_public_names_are_these_and_all_load():
     assert attnas.__all__ == [
         "Architecture",
         "AttnasError",
+        "InputError",
+        "Observer",
         "Run",
         "SearchSpace",
         "build",

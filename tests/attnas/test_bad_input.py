@@ -123,7 +123,11 @@ def largest_file(size):
         ),
         (
             "objectives.accuracy=up",
-            "objectives.accuracy: input should be 'max' or 'min', not 'up'.",
+            "objectives.accuracy: must be 'max' or 'min', not 'up'.",
+        ),
+        (
+            "objectives.accuracy=min",
+            "objectives.accuracy: 'min' looks for the worst. Write 'max'.",
         ),
         ("objectives={}", "objectives: is empty: give at least one."),
         (
@@ -147,7 +151,7 @@ def largest_file(size):
         ("search_space=null", "search_space: must be a mapping of keys, not empty."),
         (
             "training.learning_rate=.inf",
-            "training.learning_rate: input should be a finite number, not inf.",
+            "training.learning_rate: must be a finite number, not inf.",
         ),
         ("data.train=many", "data.train: must be a number, not 'many'."),
         ("evaluator.table=no.csv", "evaluator.table: no.csv does not exist."),
@@ -195,17 +199,19 @@ def test_a_metric_or_fidelity_that_the_table_lacks_is_wrong_input(config, said, 
 def test_a_constraint_that_nothing_meets_is_told_with_the_nearest_and_keeps_the_run(config, said):
     code, err = said("search", "replay.yaml", "--set", "constraints.latency_ms='<= 0.5'")
     assert code == 1
+    reason = (
+        "'latency_ms <= 0.5' rejected 27 of 27 trials. The nearest, trial 0 (layer1=none "
+        "layer2=none layer3=none), misses latency_ms <= 0.5 by 100.0%."
+    )
     assert err.splitlines()[-1] == (
         "attnas: The search space is used up: of its 27 architectures 1 were trained, 26 broke a "
-        "constraint, 0 failed. Nothing is feasible: 'latency_ms <= 0.5' rejected 27 of 27 trials. "
-        "The nearest, trial 0 (layer1=none layer2=none layer3=none), misses latency_ms <= 0.5 by "
-        "100.0%."
+        f"constraint, 0 failed. Nothing is feasible: {reason}"
     )
     assert len(trials("runs/replayed")) == 27
     code, err = said("pareto", "replayed")
     assert code == 0
     code, err = said("export", "replayed")
-    assert (code, err) == (1, "attnas: runs/replayed: no trial is feasible yet.\n")
+    assert (code, err) == (1, f"attnas: runs/replayed: Nothing is feasible: {reason}\n")
 
 
 @pytest.mark.parametrize(
@@ -369,7 +375,7 @@ def test_a_run_of_another_version_or_config_is_left_as_it_is(run, said):
     before = trials(run)
     code, err = said("search", "replay.yaml", "--set", "seed=8")
     assert code == 2
-    assert err.startswith("attnas: runs/replayed: was made by another config: seed differ")
+    assert "replayed: was made by another config: seed was 0 and is 8. Give this search" in err
     assert trials(run) == before
 
     record = (run / "run.json").read_text()
@@ -496,6 +502,7 @@ def test_a_full_disk_where_a_run_begins_leaves_nothing_in_the_way_of_it(config, 
     [
         ["export", "replayed", "-o", "nowhere/out.json"],
         ["export", "replayed", "--python", "nowhere/out.py"],
+        ["export", "replayed", "--onnx", "nowhere/out.onnx"],
         ["report", "replayed", "-o", "nowhere/out.html"],
         ["init", "nowhere/out.yaml"],
     ],
@@ -505,6 +512,7 @@ def test_a_result_for_which_there_is_no_folder_is_named(run, said, arguments):
     code, err = said(*arguments)
     assert code == 1
     assert f"attnas: {arguments[-1]}: cannot be written: No such file or directory." in err
+    assert not (run / "best.yaml").exists()
 
 
 def test_a_result_for_which_there_is_no_space_is_named(run, said):
@@ -534,7 +542,7 @@ def test_a_name_that_is_no_run_is_explained(run, said, name, message):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--trial", "99"], 2, "TRIAL: the run replayed has no trial 99; it has 0 to 3."),
+        (["--trial", "99"], 2, "--trial: the run replayed has no trial 99; it has 0 to 3."),
         (["--max", "latency_ms"], 2, "--max: cannot read 'latency_ms'. Write latency_ms=5."),
         (
             ["--max", "latency_ms=nan"],

@@ -38,10 +38,30 @@ def test_an_unknown_key_is_refused_with_the_nearest_one():
 
 def test_every_problem_is_told_at_once_with_its_key():
     assert error_of({"seed": -1, "search_space": {"ratios": [4, "eight"]}}).split("\n") == [
-        "cpu.yaml: search_space.ratios[1]: input should be a valid integer, unable to parse "
-        "string as an integer, not 'eight'.",
-        "cpu.yaml: seed: input should be greater than or equal to 0, not -1.",
+        "cpu.yaml: search_space.ratios[1]: must be a whole number, not 'eight'.",
+        "cpu.yaml: seed: must be at least 0, not -1.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"seed": 1.5}, "seed: must be a whole number, not 1.5."),
+        ({"seed": None}, "seed: must be a whole number, not empty."),
+        ({"data": {"train": "many"}}, "data.train: must be a number, not 'many'."),
+        ({"training": {"momentum": 1}}, "training.momentum: must be below 1, not 1."),
+        ({"training": {"momentum": [1]}}, "training.momentum: must be a number, not [1]."),
+        (
+            {"search_space": {"identity_start": "perhaps"}},
+            "search_space.identity_start: must be true or false, not 'perhaps'.",
+        ),
+        ({"search_space": {"blocks": "se"}}, "search_space.blocks: must be a list, not 'se'."),
+        ({"storage": 5}, "storage: must be a text, not 5."),
+        ({"constraints": [1]}, "constraints: must be a mapping of keys, not [1]."),
+    ],
+)
+def test_an_entry_of_the_wrong_kind_is_told_in_plain_words(content, said):
+    assert error_of(content) == f"cpu.yaml: {said}"
 
 
 def test_a_budget_of_epochs_stands_for_that_of_trials_unless_both_are_given():

@@ -54,12 +54,41 @@ def test_an_interrupt_is_130_and_says_what_goes_on(raising, capsys, command, err
     assert capsys.readouterr().err == expected
 
 
-def test_debug_adds_the_traceback_to_the_message(raising, capsys):
-    raising(InputError("is missing.", key="data"))
-    assert run_command(["pareto", "x"], debug=True) == 2
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "traceback"),
+    [
+        (KeyError("x"), True),
+        (AttnasError("no more."), True),
+        (InputError("is missing.", key="data"), False),
+        (caused(InputError("cannot import 'mine'."), ZeroDivisionError()), True),
+        (caused(InputError("is missing.", key="data"), InputError("is missing.")), False),
+    ],
+    ids=["internal", "attnas", "input", "input for a reason", "input with its place"],
+)
+def test_debug_adds_the_traceback_unless_only_the_input_is_wrong(raising, capsys, error, traceback):
+    raising(error)
+    run_command(["pareto", "x"])
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    run_command(["pareto", "x"], debug=True)
     said = capsys.readouterr().err
-    assert said.startswith("Traceback (most recent call last):")
-    assert said.endswith("attnas: data: is missing.\n")
+    assert said.endswith(message)
+    assert ("Traceback (most recent call last):" in said) == traceback == (said != message)
+
+
+def test_wrong_usage_loads_no_torch_and_has_no_traceback():
+    code = "import sys; from attnas.entry import run_command; "
+    code += "print([run_command(a, debug=True) for a in ([], ['foo'], ['show', '--no'])]); "
+    code += "print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-2:] == ["[2, 2, 2]", "False"]
+    assert "No such command 'foo'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("place", [0, 2], ids=["first", "last"])

@@ -76,6 +76,21 @@ def test_a_trial_is_one_line_where_there_is_no_terminal(view, finished, line):
     assert shown(view) == f"{line}\n"
 
 
+def test_a_trial_that_stopped_in_its_schedule_says_where(view):
+    view.trial(trial(3, metrics={"accuracy": 0.5}, seconds=2.0, of=18))
+    assert shown(view) == f"   3  50.00%  2 of 18 epochs  2 s  {TEXT}\n"
+
+
+def test_without_a_terminal_a_preparation_is_told_once_and_then_now_and_then(view, monkeypatch):
+    for done in range(3):
+        view.preparing("networks measured", done, 9)
+    view.preparing("supernet epoch", 1, 4)
+    assert shown(view) == "networks measured: 0 of 9\nsupernet epoch: 1 of 4\n"
+    monkeypatch.setattr("attnas.live.SECONDS_A_LINE", 0.0)
+    view.preparing("supernet epoch", 2, 4)
+    assert shown(view).endswith("supernet epoch: 2 of 4\n")
+
+
 def test_notes_are_shown_as_they_are(view):
     view.note("[bold]3[/bold] of [none, se]")
     assert shown(view) == "[bold]3[/bold] of [none, se]\n"
@@ -128,11 +143,10 @@ def test_on_a_terminal_the_state_of_the_search_is_drawn(settings, tmp_path):
     [
         lambda view: view.epoch(1, 1, 2),
         lambda view: view.evaluating(1, Proposal(ARCHITECTURE, 2)),
-        lambda view: view.sampling(1, 20),
         lambda view: view.preparing("training", 1, 20),
         lambda view: view.waiting(),
     ],
-    ids=["epoch", "evaluating", "sampling", "preparing", "waiting"],
+    ids=["epoch", "evaluating", "preparing", "waiting"],
 )
 def test_ctrl_c_that_was_swallowed_stops_the_search_at_the_next_event(view, event):
     with view.shown():

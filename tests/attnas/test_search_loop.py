@@ -6,13 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import pytest
 
+from attnas import search_loop
 from attnas.config import parse_config
+from attnas.evaluator import Screening
 from attnas.results import Run
 from attnas.search_loop import Observer, search
 from attnas.search_space import AttnasError, InputError
+from attnas.setup import make_facts, make_problem
 from attnas.strategies import preparing_strategies
 
 
@@ -80,13 +84,56 @@ def test_when_nothing_is_feasible_the_constraint_and_the_nearest_are_named(setti
 
 
 def test_a_run_of_another_config_is_refused(settings, tmp_path):
-    search(settings, runs=tmp_path)
+    search({**settings, "budget": {"trials": 2}}, runs=tmp_path)
+    other = {"seed": 4, "storage": f"sqlite:///{tmp_path}/secret.db"}
     with pytest.raises(InputError) as caught:
-        search({**settings, "seed": 4}, runs=tmp_path)
+        search({**settings, **other, "constraints": {}}, runs=tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path / 'replayed'}: was made by another config: seed differ. Give this search "
+        f"{tmp_path / 'replayed'}: was made by another config: constraints.latency_ms was "
+        '"<= 1.6x" and is not given, seed was 0 and is 4, storage is another. Give this search '
         "another 'name', or restore the config."
     )
+
+
+SMALL = {
+    "name": "small",
+    "data": {"source": "digits", "train": 100, "validation": 100},
+    "search_space": {"backbone": {"name": "resnet_cifar", "depth": 8, "width": 4}},
+    "objectives": {"accuracy": "max"},
+}
+WRONG_REFERENCES = [
+    (
+        {"storage": "mysql://x"},
+        "storage: the database 'mysql' is not supported, only PostgreSQL is. Write "
+        "'postgresql://user:password@host/name', or leave it out: then a SQLite file in the run's "
+        "folder keeps the trials.",
+    ),
+    (
+        {"storage": "$NOPE"},
+        "storage: the environment variable NOPE in the database URL is not set. Set it, or write "
+        "%24 for a dollar sign.",
+    ),
+    ({"warm_start": "nope"}, "warm_start: there is no run 'nope'. "),
+    ({"device": {"name": "cuda"}}, "unknown device 'cuda'. "),
+    ({"init": "nofile.pt"}, "init: there is no file 'nofile.pt'. "),
+]
+
+
+def test_a_wrong_reference_is_told_before_anything_is_measured_or_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr(search_loop, "engine", lambda config: nullcontext())  # it would measure
+    for wrong, said in WRONG_REFERENCES:
+        with pytest.raises(InputError) as caught:
+            search({**SMALL, **wrong}, runs=tmp_path)
+        assert said in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    config = parse_config({**SMALL, "seed": 5})
+    facts = make_facts(config, make_problem(config), Screening({}))
+    made = config.model_dump(mode="json", exclude_none=True)
+    Run.create(tmp_path / "small", config=made, facts=facts, environment={}).close()
+    for wrong, said in WRONG_REFERENCES:
+        with pytest.raises(InputError) as caught:
+            search({**SMALL, **wrong}, runs=tmp_path)
+        assert said in str(caught.value)
 
 
 def test_an_architecture_that_the_table_lacks_becomes_a_failed_trial(settings, tmp_path, table):

@@ -204,10 +204,12 @@ def test_a_network_that_onnx_cannot_hold_says_so(tmp_path, monkeypatch):
     assert list(tmp_path.glob("best*")) == []
 
 
-def test_an_onnx_file_computes_what_the_network_computes(chosen, tmp_path):
+def test_an_onnx_file_computes_what_the_network_computes(chosen, tmp_path, capfd, recwarn):
     onnxruntime = pytest.importorskip("onnxruntime")
     network = build(chosen, seed=5).train()
     path = export_onnx(network, chosen.backbone.input_shape, tmp_path / "best.onnx")
+    assert capfd.readouterr() == ("", "")  # the exporter has much to say
+    assert list(recwarn) == []
     assert network.training
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     network.eval()

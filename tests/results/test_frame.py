@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from attnas.results import Run
+from attnas.results.frame import pareto_frame
 from attnas.search_space import Architecture
 
 
@@ -30,7 +31,7 @@ def test_one_row_a_trial_with_its_figures(filled):
     np.testing.assert_array_equal(table["accuracy"], [0.5, 0.6, math.nan, math.nan, 0.4])
     assert table["feasible"].tolist() == [True, True, False, False, True]
     assert table["on_front"].tolist() == [True, True, False, False, False]
-    assert table["violations"].tolist() == ["", "", "latency_ms <= 1.15x by 12.5 %", "", ""]
+    assert table["violations"].tolist() == ["", "", "latency_ms <= 1.15x by 12.5%", "", ""]
     assert table["reason"].tolist() == ["", "", "", "the loss is NaN", ""]
 
 
@@ -73,3 +74,12 @@ def test_a_saved_frame_holds_what_a_table_of_results_needs(filled: Run, tmp_path
         assert Architecture.from_texts(filled.backbone, stages) == trial.architecture
         assert {name: row[name] for name in trial.metrics} == trial.metrics
         assert (row["epochs"], row["seconds"]) == (trial.epochs, trial.seconds)
+
+
+def test_an_empty_front_has_the_columns_of_a_full_one(run, trial):
+    run.append(trial(0, state="failed"))
+    empty = pareto_frame(run)
+    run.append(trial(1))
+    full = pareto_frame(run)
+    assert (len(empty), len(full)) == (0, 1)
+    assert list(empty) == list(full)

@@ -288,21 +288,21 @@ def test_a_folder_that_cannot_be_made_says_why(tmp_path, values):
 
 def test_config_difference_names_the_keys_that_make_another_run(run, values):
     config = values["config"]
-    assert run.config_difference(config) == []
-    assert run.config_difference({**config, "budget": {"hours": 1}, "name": "other"}) == []
-    assert run.config_difference({**config, "engine": "ray", "evaluator": None}) == []
+    assert run.config_difference(config) == {}
+    assert run.config_difference({**config, "budget": {"hours": 1}, "name": "other"}) == {}
+    assert run.config_difference({**config, "engine": "ray", "evaluator": None}) == {}
     other = {
         **config,
         "seed": 4,
         "constraints": {"latency_ms": "<= 1.2x", "params": "<= 9"},
         "data": {"source": "npz"},
     }
-    assert run.config_difference(other) == [
-        "constraints.latency_ms",
-        "constraints.params",
-        "data.source",
-        "seed",
-    ]
+    assert run.config_difference(other) == {
+        "constraints.latency_ms": ("<= 1.15x", "<= 1.2x"),
+        "constraints.params": (None, "<= 9"),
+        "data.source": (None, "npz"),
+        "seed": (3, 4),
+    }
 
 
 def test_the_plain_trial_is_the_complete_one_with_the_most_epochs(run, trial, values):
@@ -330,7 +330,9 @@ def test_a_run_without_a_feasible_trial_has_no_front(run, trial):
     run.append(trial(0, state="failed"))
     assert (run.front(), run.knee(), run.hypervolume()) == ([], None, 0.0)
     assert run.hypervolumes().tolist() == [0.0]
-    assert message(AttnasError, run.best) == f"{run.folder}: no trial is feasible yet."
+    assert message(AttnasError, run.best) == (
+        f"{run.folder}: No trial has succeeded: 1 of 1 failed. The last reason: ."
+    )
 
 
 def test_the_hypervolume_takes_a_cost_unknown_of_the_plain_backbone_from_the_first_trial(

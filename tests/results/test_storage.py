@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from attnas.results import Objective, Trial
+from attnas.results import Objective, Run, Trial
 from attnas.results.storage import TrialStore, decode, encode, shown
 from attnas.search_space import Architecture, AttnasError, Backbone, Choice, InputError
 
@@ -288,13 +288,20 @@ def test_a_run_in_a_read_only_folder_can_be_read(file, append, trial, monkeypatc
     store.close()
 
 
-@pytest.mark.parametrize("url", ["nonsense", "nosuch://host/name"])
+@pytest.mark.parametrize("url", ["nonsense", "postgresql+nosuch://host/name"])
 def test_a_database_url_that_cannot_be_read_is_refused(url):
     with pytest.raises(InputError) as caught:
         TrialStore(url, "small")
     assert str(caught.value) == (
         "storage: cannot read the database URL. Write 'postgresql://user:password@host/name'."
     )
+
+
+def test_a_database_that_cannot_be_used_leaves_no_folder(tmp_path, values):
+    folder = tmp_path / "new"
+    with pytest.raises(InputError, match="the database 'mysql' is not supported, only PostgreSQL"):
+        Run.create(folder, config={}, facts=values["facts"], environment={}, storage="mysql://x")
+    assert not folder.exists()
 
 
 def test_the_password_of_a_database_is_never_shown():
