@@ -2,18 +2,19 @@
 
 Question: how many epochs does halving need for what full training finds?
 
-    python -m benchmarks.halving --table FILE [--quick]
+    python -m benchmarks.halving [--tables FILE ...] [--quick]
     python -m benchmarks.halving --data PATH [--quick]
 
-The first replays a table with several numbers of epochs (`benchmarks.record_table --rungs`):
-about two minutes for 30 seeds, nothing is trained. A search maximises accuracy and minimises
+The first replays tables with several numbers of epochs (`benchmarks.record_table --rungs`):
+some minutes for 30 seeds, nothing is trained. A search maximises accuracy and minimises
 latency under the bound that half of the table meets, begins with the plain backbone, and
-trains 15 architectures fully; halving around the same strategy gets as many epochs. What
-counts is the hypervolume of the architectures that were trained fully, as a share of the true
-front's. `full`: epochs after which full training has the hypervolume that it ends with;
-`halving`: epochs after which halving has 99 % of that (as if never: twice the budget). `loss`
-is what halving lacks of full training's final hypervolume after 0.4 of its epochs; negative
-where it has more.
+trains 15 architectures fully; halving around the same strategy, beginning on the first or on a
+later rung, gets as many epochs. What counts is the hypervolume of the architectures that were
+trained fully, as a share of the true front's. `full`: epochs after which full training has the
+hypervolume that it ends with; `halving`: epochs after which halving has 99 % of that (as if
+never: twice the budget). `loss` is what halving lacks of full training's final hypervolume
+after 0.4 of its epochs, negative where it has more; `stopped` is what full training itself
+lacks then, the control.
 
 The second trains for real on CIFAR-10 as Parquet, about an hour on a core: one search of each
 kind, accuracy against parameters, which are exact; halving gets 0.4 of the epochs. Stopped,
@@ -44,13 +45,16 @@ from attnas.results import (
 from attnas.search_space import Architecture, SearchSpace
 from attnas.strategies import History, Strategy, make_strategy
 from benchmarks.provenance import RESULTS, print_table, provenance, read_json, write_json
-from benchmarks.record_table import TABLE, recorded_space, resnet8
+from benchmarks.record_table import TABLE, WIDTH, recorded_space, resnet8
 
 OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
 INSIDE = ("random", "local")
 SEEDS, TRIALS = 30, 15
 SHARE = 0.4  # of the epochs of full training
-RUNGS = TABLE.with_name("cifar10-resnet8-rungs.parquet")
+TABLES = (
+    TABLE.with_name("cifar10-resnet8-rungs.parquet"),
+    TABLE.with_name("cifar10-resnet8-paper-starts-rungs.parquet"),
+)
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,11 @@ class Replay:
 
 
 def load(path: Path) -> Replay:
-    """The table; its space is that of `record_table`, with the width noted beside it."""
-    noted = read_json(path.with_suffix(".json")) or {"settings": {}}
-    width = noted["settings"].get("width")
-    space = recorded_space(resnet8() if width is None else resnet8(width=width))
+    """The table; its space is that of `record_table`, with the settings noted beside it."""
+    noted = (read_json(path.with_suffix(".json")) or {"settings": {}})["settings"]
+    space = recorded_space(
+        resnet8(width=noted.get("width", WIDTH)), identity_start=noted.get("identity_start", True)
+    )
     table = Table.load(path, space, metrics=("accuracy", "latency_ms"))
     return Replay(space, table.epochs, {key: row.metrics for key, row in table.rows.items()})
 
@@ -156,8 +161,10 @@ def at(curve: Sequence[tuple[int, float]], epochs: float) -> float:
     return max((found for spent, found in curve if spent <= epochs), default=0.0)
 
 
-def compare(replay: Replay, inside: str, seeds: int, trials: int) -> list[dict[str, float]]:
-    """One row a seed."""
+def compare(
+    replay: Replay, inside: str, lowest: int, seeds: int, trials: int
+) -> list[dict[str, float]]:
+    """One row a seed; halving's rungs begin at `lowest` epochs."""
     budget = trials * replay.rungs[-1]
     given = {"space": replay.space, "objectives": OBJECTIVES, "epochs": replay.rungs[-1]}
     eta = round(replay.rungs[1] / replay.rungs[0])
@@ -165,7 +172,7 @@ def compare(replay: Replay, inside: str, seeds: int, trials: int) -> list[dict[s
     for seed in range(seeds):
         full = search(replay, make_strategy(inside, seed=seed, **given), budget)
         halving = make_strategy(
-            "halving", around=inside, eta=eta, min_epochs=replay.rungs[0], seed=seed, **given
+            "halving", around=inside, eta=eta, min_epochs=lowest, seed=seed, **given
         )
         halved = search(replay, halving, budget)
         final = full[-1][1]
@@ -178,30 +185,48 @@ def compare(replay: Replay, inside: str, seeds: int, trials: int) -> list[dict[s
                 "halving": 2 * budget if with_halving is None else with_halving,
                 "ratio": (2 * budget if with_halving is None else with_halving) / needed,
                 "loss": 1 - at(halved, SHARE * budget) / final,
+                "stopped": 1 - at(full, SHARE * budget) / final,
             }
         )
     return rows
 
 
 def replayed(options: argparse.Namespace) -> dict[str, Any]:
-    replay = load(options.table)
+    """By table and name of what is compared, the rows of all seeds."""
     seeds, trials = (2, 8) if options.quick else (SEEDS, options.trials)
-    results = {inside: compare(replay, inside, seeds, trials) for inside in INSIDE}
-    recorded = [
-        Trial(i, a, epochs, "complete", found)
-        for i, ((a, epochs), found) in enumerate(replay.figures.items())
-    ]
-    print(f"{len(recorded) // len(replay.rungs)} architectures after {replay.rungs} epochs.")
-    for found in rung_correlations(recorded):
-        print(f"Kendall's tau between epochs {found}.")
-    names = ("volume", "full", "halving", "ratio", "loss")
-    print(f"Medians [quartiles] over {seeds} seeds; full training: {trials} trials.")
-    table = [
-        [inside, *(quartiles([row[name] for row in rows]) for name in names)]
-        for inside, rows in results.items()
-    ]
-    print_table(("inside", *names), table)
-    return {"seeds": seeds, "trials": trials, "rungs": list(replay.rungs), "replayed": results}
+    tables = {}
+    for path in options.tables:
+        replay = load(path)
+        results = {
+            f"{inside} from {lowest}": compare(replay, inside, lowest, seeds, trials)
+            for inside in INSIDE
+            for lowest in replay.rungs[:-1]
+        }
+        recorded = [
+            Trial(i, a, epochs, "complete", found)
+            for i, ((a, epochs), found) in enumerate(replay.figures.items())
+        ]
+        number = len(recorded) // len(replay.rungs)
+        print(f"{path.stem}: {number} architectures after {replay.rungs} epochs.")
+        correlations = rung_correlations(recorded)
+        for found in correlations:
+            print(f"Kendall's tau between epochs {found}.")
+        names = ("volume", "full", "halving", "ratio", "loss", "stopped")
+        print(f"Medians [quartiles] over {seeds} seeds; full training: {trials} trials.")
+        print_table(
+            ("inside", *names),
+            [
+                [name, *(quartiles([row[column] for row in rows]) for column in names)]
+                for name, rows in results.items()
+            ],
+        )
+        tables[path.stem] = {
+            "architectures": number,
+            "rungs": list(replay.rungs),
+            "correlations": [str(found) for found in correlations],
+            "searches": results,
+        }
+    return {"seeds": seeds, "trials": trials, "tables": tables}
 
 
 def quartiles(values: Sequence[float]) -> str:
@@ -275,7 +300,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    parser.add_argument("--table", type=Path, default=RUNGS, help="recorded after several epochs")
+    parser.add_argument(
+        "--tables", type=Path, nargs="+", default=list(TABLES), help="recorded after several epochs"
+    )
     parser.add_argument("--data", help="CIFAR-10: train for real")
     parser.add_argument("--source", default="parquet", help="what kind of data that is")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")

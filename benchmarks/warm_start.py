@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data, recipe, plan = _setting(options)
     settings = {
         "recipe": dataclasses.asdict(recipe),
-        "data": data.facts,
+        "data": {name: fact for name, fact in data.facts.items() if name != "path"},
         "plan": {**dataclasses.asdict(plan), "names": list(plan.names), "warm": list(plan.warm)},
     }
     trainings = earlier_trainings(options.out, settings)

@@ -36,14 +36,22 @@ def table(tmp_path_factory):
 
 def test_the_quick_comparison_writes_what_it_prints(table, tmp_path, capsys):
     out = tmp_path / "halving.json"
-    halving.main(["--quick", "--table", str(table), "--out", str(out)])
+    halving.main(["--quick", "--tables", str(table), "--out", str(out)])
     printed = capsys.readouterr().out
     result = json.loads(out.read_text())["replayed"]
-    assert (result["seeds"], result["trials"], result["rungs"]) == (2, 8, [1, 3, 9])
-    for inside, rows in result["replayed"].items():
+    assert (result["seeds"], result["trials"]) == (2, 8)
+    found = result["tables"]["rungs"]
+    assert (found["architectures"], found["rungs"]) == (340, [1, 3, 9])
+    assert list(found["searches"]) == [
+        "random from 1",
+        "random from 3",
+        "local from 1",
+        "local from 3",
+    ]
+    for name, rows in found["searches"].items():
         assert all(row["ratio"] == row["halving"] / row["full"] for row in rows)
         assert all(row["full"] <= 72 and row["full"] % 9 == 0 for row in rows)
-        assert f"{inside:<6}" in printed
+        assert name in printed
     assert "Kendall's tau between epochs 1 and 9" in printed
 
 

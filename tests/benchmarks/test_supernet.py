@@ -12,7 +12,7 @@ def test_ranking_goes_on_where_it_stopped_and_refuses_other_settings(tmp_path, c
     supernet.main(arguments)
     first = json.loads(out.read_text())
     assert len(first["truth"]) == supernet.QUICK["architectures"]
-    assert "Kendall's tau over 5 architectures" in capsys.readouterr().out
+    assert "stand-alone figures of 5 architectures" in capsys.readouterr().out
     supernet.main(arguments)
     assert json.loads(out.read_text()) == first  # the times, too: nothing was trained again
     out.write_text(json.dumps({**first, "settings": {}}))
