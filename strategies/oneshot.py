@@ -10,7 +10,7 @@ from attnas.search_space.supernet import Supernet
 
 from .on_supernet import OnSupernet
 from .recommendation import Recommendation, Target
-from .recommended import merit
+from .recommended import bounds_text, merit
 from .registry import register_strategy, setting
 from .supernet_training import train_supernet
 from .weight_sharing import Task
@@ -120,7 +120,7 @@ class _Archive:
                 known = self._scored[best[0]]
                 found.append(Recommendation(best[0], target, known.predicted))
             else:
-                bounds = ", ".join(f"{metric} <= {bound:.4g}" for metric, bound in target.items())
-                reason = self.task.costs.beyond(target) or f"nothing was found that keeps {bounds}"
+                none = f"nothing was found that keeps {bounds_text(target)}"
+                reason = self.task.costs.beyond(target) or none
                 self.task.resources.note(f"By the predictions {reason}.")
         return [*found, *self._scored.values()]

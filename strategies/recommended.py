@@ -64,7 +64,7 @@ class Recommended:
         trained = {t.architecture for t in trials if t.state == "complete"}
         for target in filter(None, self.found.targets):
             chosen = choose(target, self.found.candidates, measured, rejected)
-            asked = ", ".join(f"{metric} <= {bound:.4g}" for metric, bound in target.items())
+            asked = bounds_text(target)
             if chosen is None:
                 nearest = _nearest(target, (measured[a] for a in measured if a not in rejected))
                 none = "no architecture was found that keeps it"
@@ -73,7 +73,7 @@ class Recommended:
                 lines.append(f"Target {asked}: {chosen.architecture}, not trained yet.")
             else:
                 real = measured[chosen.architecture]
-                figures = ", ".join(f"{real[metric]:.4g}" for metric in target)
+                figures = ", ".join(f"{_figure(real[metric])}" for metric in target)
                 lines.append(f"Target {asked}: {chosen.architecture} measures {figures}: kept.")
         return [*lines, str(self.doubt(trials))]
 
@@ -166,6 +166,16 @@ def _predicted(objective: Objective) -> Objective:
     return Objective("validation_loss", "min") if objective.metric == "accuracy" else objective
 
 
+def bounds_text(target: Target) -> str:
+    """A target for people: `latency_ms <= 1.2`."""
+    return ", ".join(f"{metric} <= {_figure(bound)}" for metric, bound in target.items())
+
+
+def _figure(value: float) -> str:
+    """A cost for people: four significant digits, or a count with its thousands separated."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
 def _nearest(target: Target, measured: Iterable[Mapping[str, float]]) -> str:
     """What the architecture measures that breaks a target least, as the end of a sentence."""
     known = (real for real in measured if target.keys() <= real.keys())
@@ -173,7 +183,7 @@ def _nearest(target: Target, measured: Iterable[Mapping[str, float]]) -> str:
     if not beyond:
         return ""
     least = min(beyond, key=lambda real: sum(max(1.0, real[m] / b) for m, b in target.items()))
-    return f"; the nearest measures {', '.join(f'{least[metric]:.4g}' for metric in target)}"
+    return f"; the nearest measures {', '.join(f'{_figure(least[metric])}' for metric in target)}"
 
 
 def _within(costs: Mapping[str, float], target: Target, off: float = 1.0) -> bool:

@@ -112,6 +112,17 @@ def test_it_says_what_it_cannot_keep(strategy, space):
     assert doubt.startswith("Inherited losses were held against stand-alone training for 1 ")
 
 
+def test_large_costs_are_written_as_counts(space, entry):
+    target = {"params": 20_800.5}
+    chosen = Recommendation(
+        space.at(1), target, {"accuracy": 0.9, "validation_loss": 0.1, "params": 20_594.0}
+    )
+    strategy = Recommended(space, OBJECTIVES, 3, 0, Found((target,), (chosen,), ()))
+    trained = Trial(0, space.at(1), 3, "complete", {"accuracy": 0.9, "params": 20_594.0})
+    line = f"Target params <= 20,800: {space.at(1)} measures 20,594: kept."
+    assert strategy.closing([trained])[0] == line
+
+
 def test_what_was_not_trained_in_the_budget_is_said(strategy, space):
     lines = strategy.closing([trial(space, 0, 1, 0.9)])
     assert lines[1] == f"Target latency_ms <= 2: {space.at(2)}, not trained yet."
