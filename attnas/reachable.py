@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from attnas.evaluator import Constraint, additive_costs
 from attnas.evaluator.additive import ADDITIVE
 from attnas.search_space import InputError, SearchSpace
+from attnas.strategies.budgets import Budget
 
 
 def check_reachable(
@@ -21,12 +22,10 @@ def check_reachable(
         return
     costs = additive_costs(space, sorted({c.metric for c in exact}))
     for constraint in exact:
-        cost = costs[constraint.metric]
-        end, word = (min, "least") if constraint.op == "<=" else (max, "most")
-        reached = cost.base + sum(end(stage) for stage in cost.costs)
-        if constraint.excess(reached, plain[constraint.metric]) > 0:
+        budget = Budget.of(constraint, plain, costs)
+        if not budget.holds(budget.easiest):
             raise InputError(
-                f"'{constraint}' cannot be kept: the {word} that the search space has is "
-                f"{reached:,.0f}.",
+                f"'{constraint}' cannot be kept: the {'most' if budget.lower else 'least'} that "
+                f"the search space has is {budget.easiest:,.0f}.",
                 key=f"constraints.{constraint.metric}",
             )

@@ -93,9 +93,9 @@ def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine
     earlier = warm_trials(run.facts, problem.space, runs)
     with run.lock(observer.note):
         observer.begin(run, config)
-        _check_same_data(run, problem)
-        _check_same_start(run, config, problem)
-        if existing is not None:
+        if existing is not None:  # a new run has remembered them just now
+            _check_same_data(run, problem)
+            _check_same_start(run, config, problem)
             _warn_of_other_machine(run, engine.environment(evaluator), observer)
         screen_by_table(config, problem, evaluator, observer)
         strategy = prepared(strategy, config, problem, evaluator, run.checkpoints, observer)

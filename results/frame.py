@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from .metrics import METRICS
-from .rows import pareto_rows
+from .rows import ALIKE_ON_FRONT, pareto_rows
 from .statistics import difference_to_plain
 from .trial import Trial, excess_text
 
@@ -63,8 +63,7 @@ def pareto_frame(run: "Run") -> pd.DataFrame:
     """`pareto_rows` as a table, which has its columns where the front is empty, too."""
     if rows := pareto_rows(run):
         return pd.DataFrame(rows)
-    left_out = ["state", "violations", "feasible", "on_front", "reason"]
-    columns = [*frame(run).columns.drop(left_out), "within_noise", "best", "knee"]
+    columns = [*frame(run).columns.drop(ALIKE_ON_FRONT), "within_noise", "best", "knee"]
     return pd.DataFrame(columns=columns)
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 COUNTS = ("params", "flops", "activations", "epochs")  # whole numbers
 
+ALIKE_ON_FRONT = ["state", "violations", "feasible", "on_front", "reason"]
+"""Columns of `Run.frame` that the trials of a front do not differ in."""
+
 
 def pareto_rows(run: "Run") -> list[dict[str, Any]]:
     """The front, best in the first objective first: one flat dict a trial, for JSON and CSV.
@@ -29,8 +32,7 @@ def pareto_rows(run: "Run") -> list[dict[str, Any]]:
     front = run.front()
     if not front:
         return []
-    left_out = ["state", "violations", "feasible", "on_front", "reason"]
-    table = run.frame().drop(columns=left_out).set_index("trial", drop=False)
+    table = run.frame().drop(columns=ALIKE_ON_FRONT).set_index("trial", drop=False)
     first, knee, best = run.objectives[0], run.knee(), recommended(run)
     rows: list[dict[str, Any]] = []
     for trial in sorted(front, key=lambda t: (first.loss(t.metrics), t.number)):
