@@ -33,7 +33,7 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	rm -rf build/types && mkdir -p $(TYPES)
 	ln -s $(CURDIR)/attnas/* $(TYPES)/
-	for room in search_space strategies evaluator results; do ln -s $(CURDIR)/$$room $(TYPES)/$$room; done
+	for room in core search_space strategies evaluator results; do ln -s $(CURDIR)/$$room $(TYPES)/$$room; done
 	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p attnas
 
 docs: $(INSTALLED)

@@ -6,7 +6,7 @@ from torch import nn
 
 from attnas.results import Run, load_export
 from attnas.search_space import Architecture
-from attnas.search_space.build import build as build_architecture
+from attnas.search_space import build as build_architecture
 
 
 def build(source: str | Path | Architecture, *, seed: int | None = None) -> nn.Module:

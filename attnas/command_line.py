@@ -64,7 +64,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Writes a commented config."""
-    from attnas.search_space import InputError
+    from attnas.core import InputError
 
     from .reference import commented_config
 
@@ -106,11 +106,11 @@ def profile(
     force: Annotated[bool, typer.Option("--force", help="Measure again.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measures the device's latency table, by stage and choice, and states its error."""
+    """Measures the device's latency table, by decision and option, and states its error."""
     from attnas.results import listing_table
 
     from .config import load_config, read_from
-    from .latency_tables import profile as make_profile
+    from .profile import profile as make_profile
 
     parsed = load_config(config, overrides or ())
     with read_from(config):
@@ -130,8 +130,7 @@ def pareto(
     run: RunName, runs: Runs = Path("runs"), as_json: AsJson = False, as_csv: AsCsv = False
 ) -> None:
     """Shows the front: the feasible trials that no other one dominates."""
-    from attnas.results import pareto_rows
-    from attnas.results.frame import pareto_frame
+    from attnas.results import pareto_frame, pareto_rows
 
     loaded = open_run(run, runs)
     if as_json:
@@ -149,7 +148,7 @@ def show(
     runs: Runs = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """Shows one architecture: stage by stage, and its metrics beside the plain backbone's."""
+    """Shows one architecture: what is decided, and its metrics beside the plain backbone's."""
     from attnas.results import show_rows, show_table
 
     loaded = open_run(run, runs)
@@ -205,17 +204,17 @@ def export(
     runs: Runs = Path("runs"),
 ) -> None:
     """Exports an architecture as YAML (or JSON, by suffix): the best one if none is named."""
-    from attnas.results import difference_to_plain, export_onnx, export_python, write_export
-    from attnas.search_space import InputError
+    from attnas.core import InputError
+    from attnas.results import difference_to_plain, export_python, write_export
 
     loaded = open_run(run, runs)
     if trial is not None and (maximum or minimum):
         raise InputError("give either --trial or bounds.", key="--trial")
-    chosen = (
-        trial_of(loaded, trial, "--trial")
-        if trial is not None
-        else loaded.best(max=read_bounds(maximum, "--max"), min=read_bounds(minimum, "--min"))
-    )
+    if trial is not None:
+        chosen = trial_of(loaded, trial, "--trial")
+    else:
+        bounds = read_bounds(loaded, maximum, "--max"), read_bounds(loaded, minimum, "--min")
+        chosen = loaded.best(*bounds)
     path = output or loaded.folder / "best.yaml"
     for more in (python, onnx):
         if more is not None:
@@ -226,12 +225,14 @@ def export(
         say(f"The trial is {chosen.state}: {chosen.reason}.")
     gain = difference_to_plain(chosen, loaded.trials)
     if gain is not None and gain.within_noise and not chosen.architecture.is_plain:
-        say("Its accuracy is within noise of the plain backbone's: `attnas confirm` tells more.")
+        name = loaded.scored.replace("_", " ")
+        say(f"Its {name} is within noise of the plain backbone's: `attnas confirm` tells more.")
     if python is not None:
         write_text(python, export_python(chosen.architecture, loaded.facts.get("plugins", ())))
         say(f"Wrote {python}.")
     if onnx is not None:
-        from attnas.search_space.build import build
+        from attnas.evaluator import export_onnx
+        from attnas.search_space import build
 
         network = build(chosen.architecture, seed=chosen.seed)
         export_onnx(network, chosen.architecture.backbone.input_shape, onnx)
@@ -244,10 +245,10 @@ def export_space(
     nni: Annotated[Path, typer.Option("--nni", help="The file to write, in NNI's format.")],
 ) -> None:
     """Writes the search space of a config for another tool."""
-    from attnas.search_space.nni_json import to_nni_json
+    from attnas.search_space import to_nni_json
 
     from .config import load_config, read_from
-    from .setup import make_problem
+    from .problem import make_problem
 
     parsed = load_config(config)
     with read_from(config):
@@ -283,7 +284,8 @@ def train(
         say=say,
         hold_out_validation=hold_out_validation,
     )
-    print(json.dumps({"test_accuracy": score.accuracy, "test_loss": score.loss}))
+    figures = {name.removeprefix("validation_"): v for name, v in score.metrics.items()}
+    print(json.dumps({f"test_{name}": value for name, value in figures.items()}))
     say(f"Wrote the weights to {weights}.")
 
 
@@ -301,7 +303,7 @@ def confirm(
     """Trains the front and the plain backbone with new seeds: is the gain real?"""
     from attnas.results import confirmation_table
 
-    from .confirm import confirm as run_confirm
+    from .confirmation import confirm as run_confirm
 
     loaded = open_run(run, runs)
     confirmation = run_confirm(loaded, seeds=seeds, epochs=epochs, data_path=data, say=say)
@@ -319,9 +321,9 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Shows fronts side by side: hypervolume, coverage, best."""
+    from attnas.core import InputError
     from attnas.results import compare as compare_runs
     from attnas.results import compare_rows, compare_table
-    from attnas.search_space import InputError
 
     if len(names) < 2:
         raise InputError("give two runs or more.", key="RUN")
@@ -365,10 +367,6 @@ def schema(
     ] = False,
 ) -> None:
     """Prints the config's JSON schema."""
-    from .config import Config
-    from .reference import markdown_reference
+    from .reference import json_schema, markdown_reference
 
-    if markdown:
-        print(markdown_reference(), end="")
-    else:
-        print(json.dumps(Config.model_json_schema(), indent=2))
+    print(markdown_reference() if markdown else f"{json_schema()}\n", end="")

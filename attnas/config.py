@@ -1,39 +1,37 @@
 """The config of a search: what a YAML file may say, and how it is read."""
 
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from attnas.search_space import InputError
+from attnas.core import InputError, OpenSection, Section, model_in, validated
+from attnas.evaluator import Recipe
 
 from .engine_config import EngineConfig
-from .section import OpenSection, Section
 from .yaml_file import read_yaml
 
 
 class DataConfig(OpenSection):
-    """The images and how they are split. Further keys are options of the source."""
+    """The data and how they are split. Further keys are options of the source."""
 
     source: str = Field(
         "digits",
-        description="`digits`, `folder`, `parquet`, `npz`, or your own `package.module:function`",
+        description="where the data are from: {sources}, or your own `package.module:function`",
     )
     path: str | None = Field(None, description="file or folder, relative to the working directory")
     train: int | float | None = Field(
-        None, description="training images: a count, a share below 1, or all that are left"
+        None, description="training items: a count, a share below 1, or all that are left"
     )
     validation: int | float | None = Field(
-        None, description="images that score the trials and are never trained on"
+        None, description="items that score the trials and are never trained on"
     )
     test: int | float | None = Field(
         None,
-        description="images that only `confirm` and `train` look at, where the source has none",
+        description="items that only `confirm` and `train` look at, where the source has none",
     )
     split_seed: int = Field(0, ge=0, description="draws the splits, apart from the search's seed")
 
@@ -41,7 +39,7 @@ class DataConfig(OpenSection):
 class BackboneConfig(OpenSection):
     """The network that gets the attention. Further keys are options of the named backbone."""
 
-    name: str | None = Field(None, description="`resnet_cifar`, `resnet`, `mobilenetv2`")
+    name: str | None = Field(None, description="one of ours: {backbones}")
     factory: str | None = Field(
         None, description="your own network: `package.module:function` that returns it"
     )
@@ -49,7 +47,11 @@ class BackboneConfig(OpenSection):
         default_factory=dict, description="keyword arguments of the factory"
     )
     stages: dict[str, Any] | None = Field(
-        None, description="where blocks may stand in your own network: units and sites by stage"
+        None, description="where blocks can be placed in your network: units and sites by stage"
+    )
+    input_shape: list[int] | None = Field(
+        None,
+        description="of one input, where there are no data: your own training has them",
     )
 
     @model_validator(mode="after")
@@ -57,7 +59,9 @@ class BackboneConfig(OpenSection):
         if (self.name is None) == (self.factory is None):
             raise ValueError("give either 'name' (one of ours) or 'factory' (your own network)")
         if self.factory is not None and self.stages is None:
-            raise ValueError("a 'factory' needs 'stages': the module paths where blocks may stand")
+            raise ValueError(
+                "a 'factory' needs 'stages': the module paths where blocks can be placed"
+            )
         return self
 
 
@@ -67,13 +71,15 @@ class StageConfig(Section):
     blocks: list[str] | None = Field(None, description="blocks allowed in this stage")
     ratios: list[int] | None = Field(None, description="ratios allowed in this stage")
     placements: list[str] | None = Field(None, description="placements allowed in this stage")
+    per: str | None = Field(None, description="`unit` decides for each unit of this stage")
+    depth: list[int] | None = Field(None, description="numbers of units to keep in this stage")
     choice: str | None = Field(
-        None, description="freezes the stage to one choice, such as `se:r8@residual`"
+        None, description="freezes the attention of the stage, such as `se:r8@residual`"
     )
 
 
 class SearchSpaceConfig(Section):
-    """The backbone and the choices allowed per stage."""
+    """The backbone and what is decided: attention, arguments, depth."""
 
     backbone: BackboneConfig = Field(
         default_factory=lambda: BackboneConfig(name="resnet_cifar"), description="the network"
@@ -84,7 +90,20 @@ class SearchSpaceConfig(Section):
     ratios: list[int] = Field(
         [4, 8, 16], description="reduction ratios to try in the blocks that have one"
     )
-    placements: list[str] = Field(["residual"], description="where in a unit a block may stand")
+    placements: list[str] = Field(["residual"], description="where in a unit a block is placed")
+    per: str = Field("stage", description="`stage`, or `unit` for a decision for every unit")
+    depth: list[int] = Field(
+        default_factory=list,
+        description="numbers of units of a stage to keep; the others are skipped",
+    )
+    arguments: dict[str, list[Any]] = Field(
+        default_factory=dict,
+        description="values of arguments of the backbone's function that are decisions too",
+    )
+    decisions: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="decisions of other kinds by name: `kind`, `options` and the kind's own keys",
+    )
     stages: dict[str, StageConfig] = Field(
         default_factory=dict, description="what differs in single stages, by stage name"
     )
@@ -107,31 +126,15 @@ class StrategyConfig(OpenSection):
     name: str = Field("local", description="`attnas strategies` lists all")
 
 
-class TrainingConfig(Section):
-    """The brief training of a trial: SGD with Nesterov momentum under a one-cycle rate."""
+class TaskConfig(OpenSection):
+    """What the network is for. Further keys are settings of the task."""
 
-    epochs: int = Field(6, ge=1, description="passes over the training images")
-    batch_size: int = Field(64, ge=2, description="images a step")
-    learning_rate: float = Field(0.03, gt=0, description="the peak of the one-cycle")
-    momentum: float = Field(0.9, gt=0, lt=1, description="Nesterov momentum")
-    weight_decay: float = Field(5e-4, ge=0, description="not applied to norms and biases")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread evenly")
-    warmup: float = Field(0.2, ge=0, lt=1, description="share of all steps in which the rate rises")
-    half_resolution: float = Field(
-        0.75, ge=0, le=1, description="share of the epochs that see images of half the side"
-    )
-    augment: Literal["auto", "flip_crop", "crop", "none"] = Field(
-        "auto", description="drawn on whole batches; `auto` flips colour images only"
-    )
-    time_limit_s: float | None = Field(
-        None,
-        gt=0,
-        description="seconds after which a trial's training counts as failed; a supernet's may "
-        "take longer",
-    )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="`auto` takes bfloat16 where a probe shows that it is faster"
-    )
+    name: str = Field("classification", description="{tasks}, or your own `package.module:Class`")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
 
 
 class BudgetConfig(Section):
@@ -167,24 +170,25 @@ class EvaluatorConfig(Section):
     table: str = Field(description="Parquet or CSV: one row an architecture and fidelity")
 
 
-def _accuracy_and_latency() -> dict[str, Literal["max", "min"]]:
-    return {"accuracy": "max", "latency_ms": "min"}
-
-
 class Config(Section):
     """A whole search."""
 
     name: str = Field(
         "search", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the run's folder"
     )
-    data: DataConfig = Field(default_factory=DataConfig, description="images")
+    data: DataConfig | None = Field(
+        default_factory=DataConfig,
+        description="the data; none where a training of your own brings its own",
+    )
+    task: TaskConfig = Field(default_factory=TaskConfig, description="what the network is for")
     search_space: SearchSpaceConfig = Field(
         default_factory=SearchSpaceConfig, description="what may be built"
     )
-    objectives: dict[str, Literal["max", "min"]] = Field(
-        default_factory=_accuracy_and_latency,
+    objectives: dict[str, Literal["max", "min"]] | None = Field(
+        None,
         min_length=1,
-        description="metrics to push, and in which direction",
+        description="metrics to push, and in which direction; the task's metric and latency_ms "
+        "if not given",
     )
     constraints: dict[str, str] = Field(
         default_factory=dict,
@@ -197,7 +201,7 @@ class Config(Section):
         "rejected unmeasured; `measured`, or nothing: all are measured",
     )
     strategy: StrategyConfig = Field(default_factory=StrategyConfig, description="the searcher")
-    training: TrainingConfig = Field(default_factory=TrainingConfig, description="brief training")
+    training: Recipe = Field(default_factory=Recipe, description="brief training")
     budget: BudgetConfig = Field(default_factory=BudgetConfig, description="when to stop")
     seed: int = Field(0, ge=0, description="of proposals, initial weights and data order")
     engine: EngineConfig = Field(
@@ -219,15 +223,60 @@ class Config(Section):
         description="what trainings begin with: `scratch`, or nothing; `supernet`, that of the "
         "strategy; or a file with the weights of the trained plain backbone",
     )
-    proxies: list[Literal["synflow", "naswot", "grad_norm"]] | None = Field(
+    metrics: list[str] | None = Field(
         None,
-        description="zero-cost proxies to record beside the cheap metrics; those among the "
-        "objectives and constraints are taken anyway",
+        description="metrics to record beside the usual ones: zero-cost proxies ({proxies}) and "
+        "your own; those among the objectives and constraints are taken anyway",
     )
     plugins: list[str] = Field(
         default_factory=list,
-        description="modules to import first: they register blocks, strategies, devices, backbones",
+        description="modules to import first: they register blocks, strategies, tasks and others",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_versions(cls, given: Any) -> Any:
+        """Takes keys where earlier versions had them."""
+        if not isinstance(given, dict):
+            return given
+        given = dict(given)
+        if "proxies" in given:
+            proxies = given.pop("proxies")
+            given["metrics"] = [*(given.get("metrics") or ()), *(proxies or ())] or None
+        training = given.get("training")
+        if isinstance(training, dict) and "label_smoothing" in training:
+            training = dict(training)
+            if not training["label_smoothing"]:
+                del training["label_smoothing"]
+                return {**given, "training": training}
+            task = given.get("task", "classification")
+            task = {"name": task} if isinstance(task, str) else dict(task)
+            given["task"] = {"label_smoothing": training.pop("label_smoothing"), **task}
+            given["training"] = training
+        return given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _data_of_own_training(cls, given: Any) -> Any:
+        """A training of one's own has no data unless the config says so."""
+        if not isinstance(given, dict) or "data" in given:
+            return given
+        training = given.get("training")
+        own = isinstance(training, dict) and training.get("function") is not None
+        return {**given, "data": None} if own else given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_objectives(cls, given: Any) -> Any:
+        """Accuracy and latency, if nothing else is asked for."""
+        if not isinstance(given, dict) or given.get("objectives") is not None:
+            return given
+        task, training = given.get("task", "classification"), given.get("training")
+        name = task.get("name", "classification") if isinstance(task, dict) else task
+        own = isinstance(training, dict) and training.get("function") is not None
+        if name != "classification" or own or "objectives" in given:
+            return given
+        return {**given, "objectives": {"accuracy": "max", "latency_ms": "min"}}
 
     @model_validator(mode="before")
     @classmethod
@@ -250,12 +299,22 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         InputError: anything in it is wrong; the message names file, key and remedy.
     """
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise InputError("a config is a mapping of keys. `attnas init` writes one.", file=str(path))
+    content = read_content(path)
     for override in overrides:
         _apply(content, override)
     return parse_config(content, file=str(path))
+
+
+def read_content(path: str | Path) -> dict[str, Any]:
+    """What a config file says, not yet held against what a config may say.
+
+    Raises:
+        InputError: it is no YAML, or no mapping.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise InputError("a config is a mapping of keys. `attnas init` writes one.", file=str(path))
+    return content
 
 
 def parse_config(content: Mapping[str, Any], file: str = "") -> Config:
@@ -264,13 +323,7 @@ def parse_config(content: Mapping[str, Any], file: str = "") -> Config:
     Raises:
         InputError: as `load_config`.
     """
-    try:
-        return Config.model_validate(content)
-    except ValidationError as error:
-        problems = [_readable(e) for e in error.errors(include_url=False)]
-        first, *others = {p.key: p for p in problems}.values()
-        more = "".join(f"\n{InputError(p.problem, key=p.key, file=file)}" for p in others)
-        raise InputError(first.problem + more, key=first.key, file=file) from None
+    return validated(Config, content, file=file)
 
 
 @contextmanager
@@ -301,85 +354,6 @@ def _apply(content: dict[str, Any], override: str) -> None:
         raise InputError(f"the value of '{override}' is not valid YAML.", key="--set") from error
 
 
-def _readable(error: Any) -> InputError:
-    """One of pydantic's errors as a sentence with its dotted key."""
-    location = error["loc"]
-    if location and location[-1] in ("int", "float"):  # what pydantic calls a number of any kind
-        return _readable({**error, "loc": location[:-1], "type": "float_type"})
-    key = ""
-    for part in location:
-        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
-    kind, message = error["type"], error["msg"]
-    if kind == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        near = get_close_matches(str(location[-1]), known, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
-        return InputError(f"unknown key '{location[-1]}'. {hint}", key=key)
-    if kind in ("model_type", "dict_type"):
-        given = "empty" if error["input"] is None else repr(error["input"])
-        return InputError(f"must be a mapping of keys, not {given}.", key=key)
-    if kind == "too_short":
-        return InputError("is empty: give at least one.", key=key)
-    if kind == "string_type" and location[0] == "constraints":
-        return InputError(
-            f"cannot read {error['input']!r}. Write it with its operator, as '<= 5'.", key=key
-        )
-    if kind == "missing":
-        return InputError("is missing.", key=key)
-    if kind == "value_error":
-        return InputError(f"{error['ctx']['error']!s}.", key=key)
-    if kind == "string_pattern_mismatch":
-        return InputError(
-            f"'{error['input']}' may have letters, digits, '.', '_' and '-' only, "
-            "and begins with a letter or digit.",
-            key=key,
-        )
-    if (wanted := next((w for k, w in _WANTED.items() if k in kind), None)) is None:
-        wanted = message[0].lower() + message[1:]
-        for theirs, ours in _PHRASES.items():
-            wanted = wanted.replace(theirs, ours)
-    given = "empty" if error["input"] is None else repr(error["input"])
-    return InputError(f"{wanted}, not {given}.", key=key)
-
-
-_WANTED = {  # by pydantic's kind of error, or a part of it
-    "finite_number": "must be a finite number",
-    "int_": "must be a whole number",
-    "float_": "must be a number",
-    "bool_": "must be true or false",
-    "string_type": "must be a text",
-    "list_type": "must be a list",
-}
-_PHRASES = {
-    "input should be": "must be",
-    "greater than or equal to": "at least",
-    "less than or equal to": "at most",
-    "less than": "below",
-    "greater than": "above",
-}
-
-
-def _known_keys(location: Sequence[int | str]) -> list[str]:
-    """The keys of the section at that place of the config."""
-    section: Any = Config
-    for part in location:
-        model = _model_in(section)
-        if model is not None and part in model.model_fields:
-            section = model.model_fields[str(part)].annotation
-        elif get_origin(section) is dict:
-            section = get_args(section)[1]
-    model = _model_in(section)
-    return sorted(model.model_fields) if model is not None else []
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (Union, types.UnionType):
-        return next((m for a in get_args(annotation) if (m := _model_in(a))), None)
-    return None
-
-
 def sections() -> Iterator[tuple[str, type[BaseModel]]]:
     """Every section of the config by its dotted key, in the order of the file."""
     pending: list[tuple[str, type[BaseModel]]] = [("", Config)]
@@ -391,6 +365,6 @@ def sections() -> Iterator[tuple[str, type[BaseModel]]]:
             annotation, path = field.annotation, f"{key}.{name}" if key else name
             if get_origin(annotation) is dict:
                 annotation, path = get_args(annotation)[1], f"{path}.STAGE"
-            if (found := _model_in(annotation)) is not None:
+            if (found := model_in(annotation)) is not None:
                 inner.append((path, found))
         pending = inner + pending

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from attnas.results import Run, Trial, epochs_trained
-from attnas.search_space import AttnasError
-from attnas.strategies import History, Proposal, Strategy
+from attnas.core import AttnasError, History, Proposal, Trial
+from attnas.results import Run, epochs_trained
+from attnas.strategies import Strategy
 
 from .config import Config
 from .observer import Observer
-from .setup import Problem
+from .problem import Problem
 
 REJECTIONS_IN_A_ROW = 300
 FAILURES_AT_START = 3
@@ -61,7 +61,7 @@ class Coordinator:
         `ending`."""
         if self._waits or self.ending:
             return None
-        over = self._budget_spent() or self._only_rejections()
+        over = self._budget_used() or self._only_rejections()
         proposal = None if over or self._budget_in_flight() else self._proposal()
         if proposal is not None:
             return self._hand_out(proposal)
@@ -118,14 +118,14 @@ class Coordinator:
         begun += self.run.trials
         return not any(b.architecture.is_plain and b.epochs == plain.epochs for b in begun)
 
-    def _budget_spent(self) -> str:
+    def _budget_used(self) -> str:
         budget = self.config.budget
         if budget.trials is not None and self._trained >= budget.trials:
-            return f"The budget of {budget.trials} trials is spent."
+            return f"Budget used: {_counted(budget.trials, 'trial')}."
         if budget.epochs is not None and epochs_trained(self.run.trials) >= budget.epochs:
-            return f"The budget of {budget.epochs} epochs is spent."
+            return f"Budget used: {_counted(budget.epochs, 'epoch')}."
         if budget.hours is not None and self._seconds / 3600 >= budget.hours:
-            return f"The budget of {budget.hours:g} hours is spent."
+            return f"Budget used: {budget.hours:g} hours."
         return ""
 
     def _budget_in_flight(self) -> bool:
@@ -174,3 +174,7 @@ class Coordinator:
             f"{states['complete']} were trained, {states['infeasible']} broke a constraint, "
             f"{states['failed']} failed."
         )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -9,8 +9,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from attnas.core import AttnasError, InputError
 from attnas.results import Run, report_page
-from attnas.search_space import AttnasError, InputError
 
 ADDRESS = "127.0.0.1"  # this machine alone can see it
 REFRESH_SECONDS = 10

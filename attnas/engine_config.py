@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from .section import Section
+from attnas.core import Section
 
 
 class RayConfig(Section):

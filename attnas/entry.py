@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 failed, 2 the input was wrong, 130 interrupted with the run saved.
 """
 
+import logging
 import sys
 import traceback
 
@@ -30,6 +31,7 @@ def run_command(arguments: list[str], *, debug: bool = False) -> int:
     An error is one message on standard error; `debug` shows its traceback too, unless all
     that is wrong is the input.
     """
+    _show_notes()
     try:
         result = app(arguments, prog_name="attnas", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
@@ -48,11 +50,24 @@ def run_command(arguments: list[str], *, debug: bool = False) -> int:
     return code
 
 
+def _show_notes() -> None:
+    """What our modules say as they work (images are decoded, say) goes to standard error."""
+    logger = logging.getLogger("attnas")
+    if not logger.handlers:
+        logger.addHandler(_ToTerminal())
+        logger.setLevel(logging.INFO)
+
+
+class _ToTerminal(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
 def _has_a_place(error: BaseException | None) -> bool:
     """Whether it, or what it came from, arose in code whose place is worth seeing."""
     if isinstance(error, _ClickException):
         return False
-    from attnas.search_space.errors import InputError
+    from attnas.core import InputError
 
     while isinstance(error, InputError):
         error = error.__cause__
@@ -64,7 +79,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, _ClickException):  # before torch is loaded, with our errors
         error.show()  # type: ignore[attr-defined]
         return error.exit_code  # type: ignore[attr-defined]
-    from attnas.search_space.errors import AttnasError
+    from attnas.core import AttnasError
 
     if isinstance(error, AttnasError):
         say(f"attnas: {error}")

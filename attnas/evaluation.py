@@ -1,14 +1,25 @@
 """One proposal becomes a trial: it is screened, and trained if no constraint is broken."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from attnas.evaluator import Evaluation, Evaluator, Screening, TrainingFailed, missing_metrics
-from attnas.results import Objective, State, Trial, violations_text
-from attnas.search_space import AttnasError
-from attnas.strategies import Proposal
+import numpy as np
+
+from attnas.core import (
+    AttnasError,
+    Constraint,
+    Objective,
+    Proposal,
+    Screening,
+    State,
+    TrainingResult,
+    Trial,
+    excesses,
+    violations_text,
+)
+from attnas.evaluator import Evaluator, TrainingFailed
 
 OnEpoch = Callable[[int, int], None]
 """Is told the epochs done and the epochs in all."""
@@ -28,15 +39,6 @@ class Screened:
     started: str  # ISO 8601, UTC
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What training gave; with a `reason` it failed."""
-
-    evaluation: Evaluation | None
-    reason: str
-    seconds: float
-
-
 def screen(proposal: Proposal, evaluator: Evaluator) -> Screened:
     """The cheap metrics of a proposal; whatever the evaluator raises becomes the reason.
 
@@ -52,25 +54,23 @@ def screen(proposal: Proposal, evaluator: Evaluator) -> Screened:
         raise
     except Exception as error:  # a candidate may fail in any way: the search goes on
         reason = _reason(error)
-    return Screened(screening, reason, time.monotonic() - began, started)
+    # what is looked up takes no time: a replayed trial keeps the time that was recorded
+    seconds = 0.0 if evaluator.latency is None else time.monotonic() - began
+    return Screened(screening, reason, seconds, started)
 
 
-def train(proposal: Proposal, evaluator: Evaluator, on_epoch: OnEpoch) -> Trained:
-    """The training of a proposal; whatever the evaluator raises becomes the reason."""
+def train(proposal: Proposal, evaluator: Evaluator, on_epoch: OnEpoch) -> TrainingResult:
+    """The training of a proposal; whatever the evaluator raises becomes its failure."""
     began = time.monotonic()
-    evaluation, reason = None, ""
-    # an evaluator that knows no schedules may be asked for whole trainings alone
-    schedule = {} if proposal.of is None else {"of": proposal.of}
     try:
-        evaluation = evaluator.train(
+        return evaluator.train(
             proposal.architecture,
             proposal.epochs,
             lambda epoch, _: on_epoch(epoch, proposal.epochs),
-            **schedule,
+            schedule_epochs=proposal.schedule_epochs,
         )
     except Exception as error:
-        reason = _reason(error)
-    return Trained(evaluation, reason, time.monotonic() - began)
+        return TrainingResult(seconds=time.monotonic() - began, failure=_reason(error))
 
 
 def is_to_be_trained(screened: Screened, *, always: bool = False) -> bool:
@@ -83,40 +83,44 @@ def make_trial(
     proposal: Proposal,
     number: int,
     screened: Screened,
-    trained: Trained | None,
+    trained: TrainingResult | None,
     objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
     *,
     seed: int,
 ) -> Trial:
     """The trial of a proposal; `trained` is None if it was not. A failure has its reason."""
-    screening = screened.screening
-    evaluation = trained.evaluation if trained is not None else None
-    reason = screened.reason or (trained.reason if trained is not None else "")
-    metrics = {**screening.metrics, **(evaluation.metrics if evaluation else {})}
-    if evaluation is not None and (absent := missing_metrics(objectives, metrics)):
+    screening, result = screened.screening, trained or TrainingResult()
+    scored = trained is not None and not trained.failure
+    reason = screened.reason or result.failure
+    metrics = {**screening.metrics, **result.metrics}
+    if scored and (absent := missing_metrics(objectives, metrics)):
         reason = f"no value: {', '.join(absent)}"
-    state: State = "failed" if reason else "complete" if evaluation else "infeasible"
-    broken = {**screening.violations, **(evaluation.violations if evaluation else {})}
-    elapsed = screened.seconds + (trained.seconds if trained is not None else 0.0)
+    state: State = "failed" if reason else "complete" if scored else "infeasible"
+    trained_for = {m: v for m, v in result.metrics.items() if m not in screening.metrics}
+    broken = {**screening.violations, **excesses(constraints, trained_for, {})}
     return Trial(
         number=number,
         architecture=proposal.architecture,
         epochs=proposal.epochs,
         state=state,
         metrics=metrics,
-        intervals={**screening.intervals, **(evaluation.intervals if evaluation else {})},
+        intervals={**screening.intervals, **result.intervals},
         violations=broken,
         reason=reason or violations_text(broken, predicted=screening.predicted),
-        # a replayed trial keeps the time that was recorded
-        seconds=max(elapsed, evaluation.seconds) if evaluation is not None else elapsed,
+        seconds=screened.seconds + result.seconds,
         seed=seed,
         started=screened.started,
-        correct=evaluation.correct if evaluation else b"",
-        validation_images=evaluation.images if evaluation else 0,
+        scores=result.scores,
         uncounted=screening.uncounted,
-        of=proposal.of,
-        half_size=evaluation.half_size if evaluation else False,
+        schedule_epochs=proposal.schedule_epochs,
+        half_size=result.half_size,
     )
+
+
+def missing_metrics(objectives: Sequence[Objective], metrics: Mapping[str, float]) -> list[str]:
+    """The objectives' metrics that an evaluation did not give or gave as NaN."""
+    return [o.metric for o in objectives if not np.isfinite(metrics.get(o.metric, np.nan))]
 
 
 def _reason(error: Exception) -> str:

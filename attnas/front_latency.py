@@ -2,13 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
-from attnas.evaluator import Constraint, Evaluator, Screening
-from attnas.evaluator.evaluator import excesses
-from attnas.evaluator.latency import Latency
-from attnas.results import Remeasured, Run, Trial, violations_text
-from attnas.search_space import Architecture
+from attnas.core import Constraint, Trial, excesses, violations_text
+from attnas.evaluator import Evaluator, LatencyMeter
+from attnas.results import Remeasured, Run
 
 from .observer import Observer
 
@@ -16,19 +13,6 @@ SECONDS_A_TRIAL = 2.0
 MOST_SECONDS = 60.0
 
 _METRIC = "latency_ms"
-
-
-@runtime_checkable
-class Measuring(Protocol):
-    """An evaluator that measures latencies, such as `TrainingEvaluator`."""
-
-    plain: Screening
-
-    def latencies(
-        self, architectures: Sequence[Architecture], *, max_seconds: float
-    ) -> list[Latency]: ...
-
-    def plain_latency(self, *, max_seconds: float) -> Latency: ...
 
 
 def remeasure_front(
@@ -48,7 +32,8 @@ def remeasure_front(
     of the front has been measured so already, and where recorded results are replayed.
     """
     metrics = {*(o.metric for o in run.objectives), *run.facts["constraints"]}
-    if not isinstance(evaluator, Measuring) or _METRIC not in metrics:
+    meter = evaluator.latency
+    if meter is None or _METRIC not in metrics:
         return
     ends = time.monotonic() + most_seconds
     front = _measurable(run)
@@ -59,7 +44,7 @@ def remeasure_front(
         before = run.front()
         many = "the trial" if len(front) == 1 else f"the {len(front)} trials"
         observer.note(f"Measuring {many} of the front again, side by side.")
-        _measure(run, evaluator, constraints, front, seconds)
+        _measure(run, evaluator, meter, constraints, front, seconds)
         _say_what_changed(run, before, observer)
         front = _measurable(run)
 
@@ -71,14 +56,15 @@ def _measurable(run: Run) -> list[Trial]:
 
 def _measure(
     run: Run,
-    evaluator: Measuring,
+    evaluator: Evaluator,
+    meter: LatencyMeter,
     constraints: Sequence[Constraint],
     trials: Sequence[Trial],
     seconds: float,
 ) -> None:
-    plain = evaluator.plain_latency(max_seconds=seconds)
+    plain = meter.plain_latency(max_seconds=seconds)
     architectures = list(dict.fromkeys(trial.architecture for trial in trials))
-    measured = evaluator.latencies(architectures, max_seconds=seconds)
+    measured = meter.latencies(architectures, max_seconds=seconds)
     found = dict(zip(architectures, measured, strict=True))
     again = {}
     # a fidelity strategy may have trained one architecture in several trials

@@ -1,6 +1,6 @@
 """The full training of an exported architecture, scored on the test split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,21 +9,28 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from attnas.core import (
+    AttnasError,
+    InputError,
+    TrainingResult,
+    replace_file,
+    validated,
+    writing,
+)
 from attnas.evaluator import (
-    Checkpoint,
     Data,
-    Outcome,
     Pool,
     Recipe,
+    Task,
     TrainingFailed,
     load_data,
+    make_task,
     train,
 )
-from attnas.results import load_export, replace_file
-from attnas.results.folder import writing
-from attnas.search_space import AttnasError, InputError
-from attnas.search_space.build import build
+from attnas.results import load_export
+from attnas.search_space import Checkpoint, build
 
+from .setup import training_device
 from .terminal import check_writable
 
 
@@ -36,14 +43,14 @@ def train_exported(
     weights: Path,
     say: Callable[[str], None],
     hold_out_validation: bool = False,
-) -> Outcome:
-    """Trains on all images but the test split and writes the weights as safetensors.
+) -> TrainingResult:
+    """Trains on all items but the test split and writes the weights as safetensors.
 
     `hold_out_validation` keeps the validation split from training too: a search with the same
     splits may begin with such weights (`init`), as they have not seen what it is scored on.
-    The data and the recipe are those of the search; `data_path` says where the data are now.
-    A checkpoint beside the weights file is kept until the training ends: the same call goes
-    on where it was interrupted.
+    The data, the task and the recipe are those of the search; `data_path` says where the data
+    are now. A checkpoint beside the weights file is kept until the training ends: the same call
+    goes on where it was interrupted.
 
     Raises:
         InputError: the export or its data cannot be read, or the data are others, or `weights`
@@ -56,28 +63,31 @@ def train_exported(
     for key in ("data", "recipe"):
         if not isinstance(document.get(key), dict):
             raise InputError("must be a mapping, as an export has it.", key=key, file=str(exported))
-    data = _data(document["data"], data_path, str(exported))
+    recipe = _recipe(document["recipe"], epochs, str(exported))
+    task = _task(document, str(exported))
+    data = _data(document["data"], task, data_path, str(exported))
     if not hold_out_validation:
         data = _with_validation(data)
     if data.input_shape != architecture.backbone.input_shape:
         raise InputError(
-            f"the images are {data.input_shape}; the architecture was made for "
+            f"the inputs are {data.input_shape}; the architecture was made for "
             f"{architecture.backbone.input_shape}.",
             key="data",
             file=str(exported),
         )
-    recipe = _recipe(document["recipe"], epochs, str(exported))
     network = build(architecture, seed=seed)
-    checkpoint = _checkpoint(document, recipe, seed, weights, len(data.train))
-    goes_on = " Going on from its checkpoint." if checkpoint.path.exists() else ""
-    say(f"{architecture}: {len(data.train):,} images, {epochs} epochs.{goes_on}")
+    checkpoint = _checkpoint(document, recipe, task, seed, weights, len(data.train))
+    goes_on = " Going on from its checkpoint." if checkpoint.file.exists() else ""
+    plural = "" if epochs == 1 else "s"
+    say(f"{architecture}: {len(data.train):,} items, {epochs} epoch{plural}.{goes_on}")
     try:
-        outcome = train(
+        result = train(
             network,
             data,
+            task,
             recipe,
             seed=seed,
-            device="cuda" if torch.cuda.is_available() else "cpu",
+            device=training_device(),
             split="test",
             on_epoch=lambda epoch, loss: say(
                 f"epoch {epoch} of {epochs}: training loss {loss:.3f}"
@@ -91,38 +101,54 @@ def train_exported(
         replace_file(weights, save(state))
     checkpoint.delete()
     with suppress(OSError):  # not empty: another training of the file left its state
-        checkpoint.folder.rmdir()
-    return outcome
+        checkpoint.file.parent.rmdir()
+    return result
 
 
 def _checkpoint(
-    document: dict[str, Any], recipe: Recipe, seed: int, weights: Path, images: int
+    document: Mapping[str, Any], recipe: Recipe, task: Task, seed: int, weights: Path, items: int
 ) -> Checkpoint:
     """Where this training leaves its state: beside the weights, named by all that it depends on."""
-    network = {key: document.get(key) for key in ("backbone", "choices", "identity_start")}
+    parts = ("backbone", "decisions", "architecture", "choices", "identity_start")
     facts = {
-        **network,
+        **{key: document.get(key) for key in parts},
         "data": document["data"]["data_sha256"],
-        "images": images,
-        "recipe": asdict(recipe),
+        "items": items,
+        "recipe": recipe.model_dump(),
+        "task": {"name": task.name, **asdict(task)},  # type: ignore[call-overload]
         "seed": seed,
     }
-    return Checkpoint(weights.parent / f".{weights.name}.training", facts)
+    return Checkpoint.within(weights.parent / f".{weights.name}.training", facts)
 
 
-def _recipe(settings: dict, epochs: int, file: str) -> Recipe:
+def _recipe(settings: Mapping[str, Any], epochs: int, file: str) -> Recipe:
     """The recipe of the search, for so many epochs."""
-    try:
-        return replace(Recipe(**settings), epochs=epochs, time_limit_s=None)
-    except TypeError as error:
-        raise InputError(f"{error}.", key="recipe", file=file) from error
-    except InputError as error:
+    known = {key: value for key, value in settings.items() if key != "label_smoothing"}
+    recipe = validated(Recipe, known, key="recipe", file=file)
+    if recipe.function is not None:
         raise InputError(
-            error.problem, key=error.key.replace("training", "recipe"), file=file
-        ) from error
+            f"the search trained by '{recipe.function}': call that to train it fully.",
+            key="recipe.function",
+            file=file,
+        )
+    return recipe.model_copy(update={"epochs": epochs, "time_limit_s": None})
 
 
-def _data(facts: dict, data_path: str | None, file: str) -> Data:
+def _task(document: Mapping[str, Any], file: str) -> Task:
+    """The task of the search; in exports of version 1 it is classification."""
+    given = document.get("task")
+    if given is None:
+        smoothing = document["recipe"].get("label_smoothing", 0.0)
+        given = {"name": "classification", "label_smoothing": smoothing}
+    if not isinstance(given, Mapping) or "name" not in given:
+        raise InputError("must be a mapping with a name.", key="task", file=file)
+    try:
+        return make_task(str(given["name"]), {k: v for k, v in given.items() if k != "name"})
+    except InputError as error:
+        raise error.inside(file=file) from error
+
+
+def _data(facts: Mapping[str, Any], task: Task, data_path: str | None, file: str) -> Data:
     """The data of the search, split as there; training gets what no split had."""
     if not facts:
         raise InputError("the run replayed a table: there are no data to train on.", file=file)
@@ -137,16 +163,18 @@ def _data(facts: dict, data_path: str | None, file: str) -> Data:
         }
     except KeyError as error:
         raise InputError(f"the entry {error} is missing.", key="data", file=file) from error
-    data = load_data(source, **settings)
+    data = load_data(source, task, **settings)
     if data.facts["data_sha256"] != digest:
         raise InputError("the data are not those of the search.", key="data", file=file)
     return data
 
 
 def _with_validation(data: Data) -> Data:
-    """The data with the validation images given back to training."""
+    """The data with the validation items given back to training."""
+    train, validation = data.train, data.validation
+    everything = slice(None)
     together = Pool(
-        torch.cat([data.train.images, data.validation.images]),
-        torch.cat([data.train.labels, data.validation.labels]),
+        torch.cat([train.inputs[everything], validation.inputs[everything]]),
+        torch.cat([train.targets, validation.targets]),
     )
     return replace(data, train=together)

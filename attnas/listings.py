@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from attnas.evaluator import device, devices
-from attnas.search_space import AttnasError, blocks
-from attnas.strategies import borrowed_strategies, strategies
+from attnas.core import AttnasError
+from attnas.evaluator import DEVICES, device
+from attnas.search_space import BLOCKS
+from attnas.strategies import STRATEGIES, borrowed_strategies
 
 
 def block_rows() -> list[dict[str, Any]]:
@@ -12,7 +13,7 @@ def block_rows() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [
         {"block": "none", "kind": "", "ratios": "", "params_at_64": 0, "what": "no attention"}
     ]
-    for name, block in blocks().items():
+    for name, block in BLOCKS.items():
         ratio = 16 if 16 in block.ratios else block.ratios[-1] if block.ratios else None
         rows.append(
             {
@@ -28,14 +29,15 @@ def block_rows() -> list[dict[str, Any]]:
 
 def strategy_rows() -> list[dict[str, Any]]:
     """One row a strategy, ours and then those of other libraries: its name and what it does."""
-    every = {**strategies(), **borrowed_strategies()}
+    own = {name: STRATEGIES.summary(name) for name in STRATEGIES}
+    every = {**own, **borrowed_strategies()}
     return [{"strategy": name, "what": what} for name, what in every.items()]
 
 
 def device_rows() -> list[dict[str, Any]]:
     """One row a device: its name, whether it can be used here, and what it is."""
     rows = []
-    for name, kind in devices().items():
+    for name, kind in DEVICES.items():
         try:
             device(name)
             usable = "yes"

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from attnas.results import Run, Trial, epochs_trained
-from attnas.strategies import Proposal
+from attnas.core import Proposal, Trial, described, in_order
+from attnas.results import Run, epochs_trained
 
 from .config import BudgetConfig, Config
 from .observer import Observer
@@ -108,7 +108,7 @@ class LiveView(Observer):
     def trial(self, trial: Trial) -> None:
         if trial.state != "infeasible":
             self.trained_here += 1
-        self.console.print(_line(trial), highlight=False, soft_wrap=True)
+        self.console.print(self._line(trial), highlight=False, soft_wrap=True)
         done = (trial.architecture, trial.epochs)  # in flight only once
         self.in_flight = {
             n: (p, epochs)
@@ -116,6 +116,34 @@ class LiveView(Observer):
             if (p.architecture, p.epochs) != done
         }
         self._draw()
+
+    def _line(self, trial: Trial) -> Text:
+        """One trial on one line."""
+        head = f"{trial.number:4d}  "
+        if trial.state != "complete":
+            style = "dim" if trial.state == "infeasible" else "red"
+            return Text(f"{head}{trial.state}  {trial.architecture}  {trial.reason}", style=style)
+        figures = [self._figure(name, trial.metrics[name]) for name in self._shown_of(trial)]
+        if trial.schedule_epochs is not None:
+            figures.append(f"{trial.epochs} of {trial.schedule_epochs} epochs")
+        figures.append(f"{trial.seconds:.0f} s")
+        style = "" if trial.feasible else "yellow"
+        mark = "" if trial.feasible else f"  infeasible: {trial.reason}"
+        return Text(f"{head}{'  '.join(figures)}  {trial.architecture}{mark}", style=style)
+
+    def _shown_of(self, trial: Trial) -> list[str]:
+        """The metrics that a line has room for: what is pushed, and the latency."""
+        objectives = [o.metric for o in self.run.objectives] if self.run is not None else []
+        wanted = {*objectives, "latency_ms"} & trial.metrics.keys()
+        return in_order(wanted)
+
+    def _figure(self, name: str, value: float) -> str:
+        """Short; without its name where one is used to it: the first objective, the latency."""
+        metric = described(name)
+        if name == "latency_ms":
+            return f"{value:.3g} ms"
+        first = self.run is not None and name == self.run.main_objective.metric
+        return f"{value:.2%}" if first and metric.format == "percent" else metric.named(value)
 
     def _draw(self) -> None:
         if self.live is not None and self.run is not None:
@@ -145,12 +173,13 @@ class LiveView(Observer):
         """Best and hypervolume, which change with the trials alone; there is a feasible one."""
         assert self.run is not None
         if self.best_of[0] != len(self.run.trials):
-            names = [objective.metric for objective in self.run.objectives]
-            objective = "accuracy" if "accuracy" in names else names[0]
-            value = self.run.best().metrics[objective]
-            best = f"{value:.2%}" if objective == "accuracy" else f"{value:.4g}"
+            objective = self.run.main_objective.metric
+            best = described(objective).text(self.run.best().metrics[objective])
             volume = f"hypervolume {self.run.hypervolume():.4f}"
-            self.best_of = len(self.run.trials), (f"best {objective} {best}", volume)
+            self.best_of = (
+                len(self.run.trials),
+                (f"best {objective.replace('_', ' ')} {best}", volume),
+            )
         return self.best_of[1]
 
     def _doing(self) -> list[str]:
@@ -181,20 +210,3 @@ class LiveView(Observer):
 def _quiet_about_interrupts(unraisable: "sys.UnraisableHookArgs") -> None:
     if not isinstance(unraisable.exc_value, KeyboardInterrupt):
         sys.__unraisablehook__(unraisable)
-
-
-def _line(trial: Trial) -> Text:
-    """One trial on one line."""
-    head = f"{trial.number:4d}  "
-    if trial.state == "complete":
-        figures = [f"{trial.metrics['accuracy']:.2%}"] if "accuracy" in trial.metrics else []
-        if "latency_ms" in trial.metrics:
-            figures.append(f"{trial.metrics['latency_ms']:.3g} ms")
-        if trial.of is not None:
-            figures.append(f"{trial.epochs} of {trial.of} epochs")
-        figures.append(f"{trial.seconds:.0f} s")
-        style = "" if trial.feasible else "yellow"
-        mark = "" if trial.feasible else f"  infeasible: {trial.reason}"
-        return Text(f"{head}{'  '.join(figures)}  {trial.architecture}{mark}", style=style)
-    style = "dim" if trial.state == "infeasible" else "red"
-    return Text(f"{head}{trial.state}  {trial.architecture}  {trial.reason}", style=style)

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from attnas.results import Run, Trial
-from attnas.strategies import Proposal
+from attnas.core import Proposal, Trial
+from attnas.results import Run
 
 if TYPE_CHECKING:
     from .config import Config

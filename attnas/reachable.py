@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from attnas.evaluator import Constraint, additive_costs
-from attnas.evaluator.additive import ADDITIVE
-from attnas.search_space import InputError, SearchSpace
-from attnas.strategies.budgets import Budget
+from attnas.core import Constraint, InputError
+from attnas.evaluator import ADDITIVE, additive_costs
+from attnas.search_space import SearchSpace
+from attnas.strategies import Budget
 
 
 def check_reachable(
@@ -13,12 +13,14 @@ def check_reachable(
 ) -> None:
     """Looks at the costs that add up exactly; `plain` are the plain backbone's metrics.
 
+    A space that decides more than attention has none.
+
     Raises:
         InputError: the least that the space has is above an upper bound, or the most below a
             lower one; the message names it.
     """
     exact = [c for c in constraints if c.metric in ADDITIVE and c.metric in plain]
-    if not exact:
+    if not exact or not space.is_shared:
         return
     costs = additive_costs(space, sorted({c.metric for c in exact}))
     for constraint in exact:

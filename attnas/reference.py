@@ -1,11 +1,17 @@
 """The config reference and the commented config, both made from the schema."""
 
+import json
+from functools import cache
 from typing import Any
 
 import yaml
 from pydantic.fields import FieldInfo
 
-from .config import sections
+from attnas.core import METRICS, in_order
+from attnas.evaluator import SOURCES, TASKS
+from attnas.search_space import BACKBONES
+
+from .config import Config, sections
 
 _INTRODUCTION = """\
 # Config reference
@@ -33,6 +39,11 @@ _STARTER: dict[str, Any] = {
     "budget": {"trials": 20},
     "seed": 0,
 }
+
+
+def json_schema() -> str:
+    """The JSON schema of configs."""
+    return _filled(json.dumps(Config.model_json_schema(), indent=2))
 
 
 def markdown_reference() -> str:
@@ -63,12 +74,13 @@ def commented_config() -> str:
 
 
 def _entry(name: str, value: Any, field: FieldInfo | None, indent: str) -> str:
-    comment = f"  # {field.description}" if field is not None and field.description else ""
+    said = _filled(field.description or "") if field is not None else ""
+    comment = f"  # {said}" if said else ""
     return f"{indent}{name}: {_one_line(value)}{comment}"
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    meaning = (field.description or "").replace("|", "\\|")
+    meaning = _filled(field.description or "").replace("|", "\\|")
     return f"| `{name}` | {_type(field)} | {_default(field)} | {meaning} |"
 
 
@@ -77,9 +89,36 @@ def _type(field: FieldInfo) -> str:
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     if "[" in str(annotation):
         text = str(annotation)
-    for noise in ("attnas.config.", "attnas.engine_config.", "typing.", "Config"):
+    for noise in _NOISE:
         text = text.replace(noise, "")
     return f"`{text}`".replace("|", "\\|")
+
+
+_NOISE = (
+    "attnas.config.",
+    "attnas.engine_config.",
+    "attnas.evaluator.recipe.",
+    "typing.",
+    "Config",
+)
+
+
+def _filled(text: str) -> str:
+    """A description with the names that registries know."""
+    for token, names in _names().items():
+        text = text.replace(f"{{{token}}}", ", ".join(f"`{name}`" for name in names))
+    return text
+
+
+@cache
+def _names() -> dict[str, list[str]]:
+    proxies = [m.name for m in METRICS.loaded() if m.on_request]
+    return {
+        "sources": list(SOURCES),
+        "backbones": list(BACKBONES),
+        "tasks": list(TASKS),
+        "proxies": in_order(proxies),
+    }
 
 
 def _default(field: FieldInfo) -> str:

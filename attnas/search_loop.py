@@ -9,39 +9,40 @@ from typing import Any
 
 import numpy as np
 
-from attnas.evaluator import Evaluator, Screening
+from attnas.core import (
+    AttnasError,
+    InputError,
+    Screening,
+    described,
+    import_plugins,
+    violations_text,
+)
+from attnas.evaluator import Evaluator
 from attnas.results import (
     CHECKPOINTS,
-    METRICS,
     Run,
     check_storage,
+    config_difference,
     nothing_feasible,
     proxies_text,
     rungs_text,
-    violations_text,
-    write_doubt,
+    write_ranking_reliability,
 )
-from attnas.search_space import Architecture, AttnasError, InputError, import_plugins
+from attnas.search_space import Architecture
 from attnas.strategies import Recommended, Strategy
 
-from .config import Config, load_config, parse_config, read_from
+from .config import Config, parse_config, read_content, read_from
 from .coordinator import Coordinator
 from .engines import Engine, engine
+from .facts import make_facts, screening_from
 from .front_latency import remeasure_front
-from .latency_tables import screen_by_table
+from .objects import hand_over, with_objects
 from .observer import Observer
+from .problem import Problem, make_problem
+from .profile import screen_by_table
+from .progress import ProgressBar
 from .reachable import check_reachable
-from .setup import (
-    Problem,
-    make_device,
-    make_facts,
-    make_problem,
-    make_searcher,
-    make_start,
-    prepared,
-    run_folder,
-    screening_from,
-)
+from .setup import make_device, make_searcher, make_start, prepared, run_folder
 from .warm_start import remember_older, warm_text, warm_trials
 
 __all__ = ["Observer", "search"]
@@ -54,25 +55,44 @@ def search(
     *,
     runs: str | Path = "runs",
     observer: Observer | None = None,
+    backbone: Any = None,
+    data: Any = None,
+    train: Any = None,
 ) -> Run:
     """Runs a search, or goes on with it where it was interrupted, and returns its run.
 
-    `config` is a path, a mapping or a `Config`. The run is kept in `runs`/name after every
-    trial; the same call goes on with it.
+    The run is kept in `runs`/name after every trial; the same call goes on with it.
+
+    Args:
+        config: a path, a mapping or a `Config`.
+        runs: folder of the runs.
+        observer: hears what the search does; a progress bar if not given. `Observer()` is
+            silent.
+        backbone: the network, or a function that makes it, instead of `search_space.backbone`'s
+            `name` or `factory`.
+        data: arrays, a torch dataset or splits (`hand_over`), instead of `data.source`.
+        train: a training function, instead of `training.function`.
 
     Raises:
         InputError: the config, its data or an existing run of that name do not fit.
         AttnasError: the search cannot go on, or ended with nothing feasible; all trials
             are kept.
     """
+    names = hand_over(backbone=backbone, data=data, train=train)
     if isinstance(config, str | Path):
         with read_from(config):
-            return search(load_config(config), runs=runs, observer=observer)
-    if not isinstance(config, Config):
-        config = parse_config(config)
-    observer = observer or Observer()
+            content = with_objects(read_content(config), names)
+            parsed = parse_config(content, file=str(config))
+            return search(parsed, runs=runs, observer=observer)
+    if names or not isinstance(config, Config):
+        if isinstance(config, Config):
+            config = config.model_dump(exclude_unset=True)
+        config = parse_config(with_objects(config, names))
     with engine(config) as opened:
-        return _search(config, runs, observer, opened)
+        if observer is not None:
+            return _search(config, runs, observer, opened)
+        with ProgressBar() as bar:
+            return _search(config, runs, bar, opened)
 
 
 def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine) -> Run:
@@ -111,10 +131,9 @@ def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine
     if not any(trial.feasible for trial in run.trials):
         raise AttnasError(f"{ending} {nothing_feasible(run)}")
     observer.note(ending)
-    if rungs := rungs_text(run.trials):
-        observer.note(rungs)
-    if proxies := proxies_text(run.trials):
-        observer.note(proxies)
+    for text in (f(run.trials, run.main_objective.metric) for f in (rungs_text, proxies_text)):
+        if text:
+            observer.note(text)
     return run
 
 
@@ -141,7 +160,7 @@ def _say_what_became_of_recommendations(strategy: Strategy, run: Run, observer: 
     if isinstance(strategy, Recommended):
         for line in strategy.closing(run.trials):
             observer.note(line)
-        write_doubt(run)
+        write_ranking_reliability(run)
 
 
 def _say_share_feasible(
@@ -149,7 +168,7 @@ def _say_share_feasible(
 ) -> None:
     space = problem.space
     observer.note(f"{space.size:,} distinct architectures.")
-    later = [f"{c.metric} {c}" for c in problem.constraints if not METRICS[c.metric].cheap]
+    later = [f"{c.metric} {c}" for c in problem.constraints if not described(c.metric).cheap]
     if len(later) == len(problem.constraints):
         return
     broken: list[Mapping[str, float]] = []
@@ -186,8 +205,7 @@ def _existing_run(config: Config, runs: str | Path, problem: Problem) -> Run | N
     """
     folder = run_folder(config, runs)
     run = Run.open(folder) if Run.exists(folder) else None
-    content = config.model_dump(mode="json", exclude_none=True)
-    differences = {} if run is None else run.config_difference(content)
+    differences = {} if run is None else _difference(run, config)
     if run is None or differences:
         _check_references(config, runs, problem, folder)
     if differences:
@@ -205,13 +223,20 @@ def _existing_run(config: Config, runs: str | Path, problem: Problem) -> Run | N
     return run
 
 
+def _difference(run: Run, config: Config) -> dict[str, tuple[Any, Any]]:
+    """What differs from the config that made the run, as this version reads it."""
+    then = parse_config(run.config, file=str(run.folder))
+    dumped = [c.model_dump(mode="json", exclude_none=True) for c in (then, config)]
+    return config_difference(*dumped)
+
+
 def _check_references(config: Config, runs: str | Path, problem: Problem, folder: Path) -> None:
     """Sees whether what the config refers to is there: storage, older run, weights, device."""
     if config.storage is not None:
         check_storage(config.storage)
     if config.warm_start is not None:
         remember_older(config, make_facts(config, problem, Screening({})), runs)
-    if problem.data is None:
+    if problem.table is not None:
         return
     if config.init != "supernet":  # which is trained later
         make_start(config, problem, folder / CHECKPOINTS)

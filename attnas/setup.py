@@ -1,129 +1,41 @@
-"""From a config to the objects of a search."""
+"""From a config to the objects of a search: evaluator, trainer, strategy."""
 
-import platform
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from attnas.core import METRICS, InputError, PredictedCost, Resources, Screening
 from attnas.evaluator import (
-    Constraint,
-    Data,
+    BatchProxies,
     Device,
     Evaluator,
     FromBackbone,
     FromScratch,
     FromSupernet,
-    LatencyTable,
+    FunctionTrainer,
     Recipe,
-    Screening,
+    Screener,
+    SharedTraining,
     Start,
-    Table,
     TableEvaluator,
+    TaskTrainer,
+    Trainer,
     TrainingEvaluator,
+    additive_costs,
     device,
-    load_data,
 )
-from attnas.results import PROXIES, Objective, metric
-from attnas.search_space import Backbone, InputError, SearchSpace, import_plugins
-from attnas.search_space.backbones import make_backbone
-from attnas.strategies import Preparing, Resources, Strategy, make_strategy
+from attnas.strategies import Preparing, Strategy, make_strategy
 
-from .config import BackboneConfig, Config, DataConfig
+from .config import Config
 from .observer import Observer
-
-PACKAGES = ("attnas", "torch", "numpy", "optuna", "fvcore", "pandas", "moocore", "scikit-learn")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is searched: the space, the objectives and the constraints, and the data if any."""
-
-    space: SearchSpace
-    objectives: tuple[Objective, ...]
-    constraints: tuple[Constraint, ...]
-    data: Data | None
-    table: Table | None
+from .problem import Problem
 
 
-def make_problem(config: Config) -> Problem:
-    """Loads the data and builds the search space.
-
-    Raises:
-        InputError: the config names what does not exist or does not fit; with its key.
-    """
-    import_plugins(config.plugins)
-    objectives = _objectives(config)
-    constraints = _constraints(config)
-    data = None if config.evaluator else read_data(config.data)
-    backbone = read_backbone(config.search_space.backbone, data)
-    wanted = config.search_space
-    try:
-        space = SearchSpace.create(
-            backbone,
-            blocks=wanted.blocks,
-            ratios=wanted.ratios,
-            placements=wanted.placements,
-            stages={
-                name: stage.model_dump(exclude_none=True) for name, stage in wanted.stages.items()
-            },
-            identity_start=wanted.identity_start,
-        )
-    except InputError as error:
-        raise error.inside(key="search_space") from error
-    table = None
-    if config.evaluator:
-        needed = [*(o.metric for o in objectives), *(c.metric for c in constraints)]
-        needed += config.proxies or []
-        if config.init not in (None, "scratch"):
-            raise InputError("a table is replayed: nothing is trained. Leave it out.", key="init")
-        table = Table.load(config.evaluator.table, space, metrics=needed)
-        if config.training.epochs not in table.epochs:
-            recorded = ", ".join(map(str, table.epochs))
-            raise InputError(
-                f"{table.path} has results after {recorded} epochs, not after "
-                f"{config.training.epochs}.",
-                key="training.epochs",
-            )
-    return Problem(space, objectives, constraints, data, table)
-
-
-def read_data(config: DataConfig) -> Data:
-    """The data that the config describes, split.
-
-    Raises:
-        InputError: as `load_data`, with the key.
-    """
-    return load_data(
-        config.source,
-        path=config.path,
-        train=config.train,
-        validation=config.validation,
-        test=config.test,
-        split_seed=config.split_seed,
-        **config.options,
-    )
-
-
-def read_backbone(config: BackboneConfig, data: Data | None) -> Backbone:
-    """The backbone that the config describes, on the shape and classes of the data.
-
-    Without data (a table is replayed) it stands on 3 x 32 x 32 images of 10 classes.
-    """
-    shape = data.input_shape if data is not None else (3, 32, 32)
-    classes = len(data.classes) if data is not None else 10
-    return make_backbone(
-        name=config.name,
-        factory=config.factory,
-        arguments={**config.arguments, **config.options},
-        stages=config.stages,
-        input_shape=shape,
-        classes=classes,
-    )
+def training_device() -> str:
+    """What trials are trained on."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def make_evaluator(
@@ -137,20 +49,44 @@ def make_evaluator(
         return TableEvaluator(
             problem.table, problem.constraints, problem.space.plain, config.training.epochs
         )
-    if problem.data is None:
-        raise ValueError("a problem has data or a table")
-    return TrainingEvaluator(
-        problem.space.plain,
-        problem.data,
+    kept = None if checkpoints is None else checkpoints / "trials"
+    asked = tuple(dict.fromkeys((*problem.metrics, *(config.metrics or ()))))
+    screener = Screener(
+        problem.space,
         make_device(config),
-        make_recipe(config),
         problem.constraints,
         seed=config.seed,
-        training_device="cuda" if torch.cuda.is_available() else "cpu",
         plain=plain,
-        checkpoints=None if checkpoints is None else checkpoints / "trials",
-        start=make_start(config, problem, checkpoints),
-        proxies=_proxies(config, problem),
+        metrics=asked,
+        proxies=_proxies(config, problem, asked),
+    )
+    start = make_start(config, problem, checkpoints)
+    return TrainingEvaluator(screener, make_trainer(config, problem, start, kept, asked))
+
+
+def make_trainer(
+    config: Config,
+    problem: Problem,
+    start: Start,
+    checkpoints: Path | None,
+    metrics: tuple[str, ...] = (),
+    *,
+    recipe: Recipe | None = None,
+) -> Trainer:
+    """What trains: the built-in loop, or the user's function."""
+    common: dict[str, Any] = {
+        "seed": config.seed,
+        "device": training_device(),
+        "checkpoints": checkpoints,
+        "start": start,
+    }
+    if problem.function is not None:
+        label = str(config.training.function)
+        return FunctionTrainer(problem.function, data=problem.data, label=label, **common)
+    if problem.data is None or problem.task is None:
+        raise ValueError("a problem has data and a task, a function or a table")
+    return TaskTrainer(
+        problem.data, problem.task, recipe or config.training, metrics=metrics, **common
     )
 
 
@@ -163,6 +99,13 @@ def make_start(config: Config, problem: Problem, checkpoints: Path | None) -> St
     if config.init in (None, "scratch"):
         return FromScratch()
     if config.init != "supernet":
+        varied = [d for d in problem.space.decisions if d.structural and d.kind == "argument"]
+        if varied:
+            raise InputError(
+                f"weights of the plain backbone do not fit where '{varied[0].name}' is decided. "
+                "Leave one of the two out.",
+                key="init",
+            )
         return FromBackbone.read(config.init, problem.space.backbone)
     if checkpoints is None:
         raise ValueError("a supernet's weights lie in the folder of a run")
@@ -174,13 +117,14 @@ def supernet_folder(config: Config, checkpoints: Path) -> Path:
     return checkpoints / config.strategy.name.replace(":", ".")
 
 
-def _proxies(config: Config, problem: Problem) -> tuple[str, ...]:
-    asked = {
-        *(config.proxies or ()),
-        *(o.metric for o in problem.objectives),
-        *(c.metric for c in problem.constraints),
-    }
-    return tuple(name for name in PROXIES if name in asked)
+def _proxies(config: Config, problem: Problem, asked: tuple[str, ...]) -> BatchProxies | None:
+    names = [name for name in asked if name in METRICS and METRICS[name].on_request]
+    names = [name for name in names if METRICS[name].measure is None]
+    if not names:
+        return None
+    if problem.data is None or problem.task is None:
+        raise InputError(f"'{names[0]}' needs the built-in training's data.", key="metrics")
+    return BatchProxies(names, problem.data, problem.task, config.training, seed=config.seed)
 
 
 def make_device(config: Config) -> Device:
@@ -192,11 +136,6 @@ def make_device(config: Config) -> Device:
     """
     settings = config.device.model_dump(exclude_unset=True)  # a device may lack `threads`
     return device(settings.pop("name", config.device.name), **settings)
-
-
-def make_recipe(config: Config) -> Recipe:
-    """The recipe of the brief training."""
-    return Recipe(**config.training.model_dump())
 
 
 def make_searcher(config: Config, problem: Problem) -> Strategy:
@@ -219,10 +158,11 @@ def make_searcher(config: Config, problem: Problem) -> Strategy:
         seed=config.seed,
         **settings,
     )
-    if isinstance(strategy, Preparing) and problem.data is None:
+    if isinstance(strategy, Preparing) and (problem.data is None or problem.task is None):
+        without = "a training of your own" if problem.function else "'evaluator'"
         raise InputError(
-            f"'{config.strategy.name}' trains a network of its own, for which a table has no "
-            "images. Leave out 'evaluator', or take another strategy.",
+            f"'{config.strategy.name}' trains a network of its own by the built-in training. "
+            f"Leave out {without}, or take another strategy.",
             key="strategy.name",
         )
     if config.init == "supernet" and not isinstance(strategy, Preparing):
@@ -249,102 +189,37 @@ def prepared(
     """
     if not isinstance(strategy, Preparing):
         return strategy
-    if problem.data is None:
-        raise ValueError("without images nothing can be trained")
+    data, task, meter = problem.data, problem.task, evaluator.latency
+    if data is None or task is None or meter is None:
+        raise ValueError("without data nothing can be trained")
 
-    def latency_table() -> LatencyTable:
-        from .latency_tables import latency_table as make_table
+    def latency_table() -> PredictedCost:
+        return meter.table(observer.note, partial(observer.preparing, "networks measured"))
 
-        heard = partial(observer.preparing, "networks measured")
-        return make_table(config, problem, evaluator, observer.note, progress=heard)
+    def training(seed: int) -> SharedTraining:
+        return SharedTraining(
+            problem.space, data, task, config.training, seed=seed, device=training_device()
+        )
 
     return strategy.prepare(
         Resources(
-            data=problem.data,
-            recipe=make_recipe(config),
+            training=training,
             constraints=problem.constraints,
             screen=evaluator.screen,
+            additive_costs=partial(additive_costs, problem.space),
             latency_table=latency_table,
+            facts={
+                "data": {key: value for key, value in data.facts.items() if key != "path"},
+                "recipe": config.training.model_dump(),
+                "task": config.task.model_dump(),
+            },
             folder=supernet_folder(config, checkpoints),
-            training_device=getattr(evaluator, "training_device", "cpu"),
             progress=observer.preparing,
             note=observer.note,
         )
     )
 
 
-def make_facts(config: Config, problem: Problem, plain: Screening) -> dict[str, Any]:
-    """What a run must remember to be read without its config being interpreted again."""
-    space = problem.space
-    return {
-        "plugins": list(config.plugins),
-        "backbone": space.backbone.to_dict(),
-        "identity_start": space.identity_start,
-        "options": {
-            stage: [str(choice) for choice in space.options(stage)] for stage in space.stage_names
-        },
-        "objectives": {o.metric: o.direction for o in problem.objectives},
-        "constraints": {c.metric: str(c) for c in problem.constraints},
-        "plain": asdict(plain),
-        "data": dict(problem.data.facts) if problem.data is not None else {},
-        "device": config.device.model_dump(),
-        "recipe": config.training.model_dump(),
-        "strategy": config.strategy.model_dump(),
-        "seed": config.seed,
-        "space_size": space.size,
-    }
-
-
-def environment(evaluator: Evaluator) -> dict[str, Any]:
-    """Versions and machine, for a reader who wants to know what the figures hold for."""
-    measured_on = getattr(evaluator, "device", None)
-    return {
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "platform": platform.platform(),
-        "training_threads": torch.get_num_threads(),
-        "training_device": getattr(evaluator, "training_device", "none"),
-        "device": measured_on.describe() if measured_on is not None else {},
-    }
-
-
-def _objectives(config: Config) -> tuple[Objective, ...]:
-    for name, way in config.objectives.items():
-        try:
-            better = metric(name).better
-        except InputError as error:
-            raise error.inside(key=f"objectives.{name}") from error
-        if way != better:
-            raise InputError(
-                f"'{way}' looks for the worst. Write '{better}'.", key=f"objectives.{name}"
-            )
-    return tuple(Objective(name, way) for name, way in config.objectives.items())
-
-
-def _constraints(config: Config) -> tuple[Constraint, ...]:
-    found = []
-    for name, text in config.constraints.items():
-        try:
-            constraint = Constraint.parse(name, text)
-        except InputError as error:
-            raise error.inside(key=f"constraints.{name}") from error
-        if constraint.relative and not metric(name).cheap:
-            raise InputError(
-                f"'{text}' is relative to the plain backbone, whose {name} is known only after "
-                "its training. Write an absolute bound.",
-                key=f"constraints.{name}",
-            )
-        found.append(constraint)
-    return tuple(found)
-
-
 def run_folder(config: Config, runs: str | Path) -> Path:
     """Where the run of this config lives."""
     return Path(runs) / config.name
-
-
-def screening_from(facts: Mapping[str, Any]) -> Screening:
-    """The plain backbone's cheap metrics as a run remembers them."""
-    plain = facts["plain"]
-    intervals = {name: (low, high) for name, (low, high) in plain["intervals"].items()}
-    return Screening(plain["metrics"], {}, intervals, tuple(plain["uncounted"]))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from attnas.results import Run, Trial
+    from attnas.core import Trial
+    from attnas.results import Run
 
 
 def open_run(run: str, runs: Path) -> "Run":
@@ -22,7 +23,7 @@ def open_run(run: str, runs: Path) -> "Run":
 
 def trial_of(run: "Run", number: int, key: str = "TRIAL") -> "Trial":
     """The trial of that number, which must be in the run; `key` is where it was asked for."""
-    from attnas.search_space import InputError
+    from attnas.core import InputError
 
     if not 0 <= number < len(run.trials):
         held = f"0 to {len(run.trials) - 1}" if run.trials else "none yet"
@@ -30,28 +31,28 @@ def trial_of(run: "Run", number: int, key: str = "TRIAL") -> "Trial":
     return run.trials[number]
 
 
-def read_bounds(texts: list[str] | None, key: str) -> dict[str, float] | None:
-    """`metric=value` pairs as a mapping."""
-    from attnas.results import metric
-    from attnas.search_space import InputError
+def read_bounds(run: "Run", texts: list[str] | None, key: str) -> dict[str, float] | None:
+    """`metric=value` pairs as a mapping; metrics that the run has, or registered ones."""
+    from attnas.core import METRICS, InputError, unknown
 
+    known = {*METRICS, *(name for trial in run.trials for name in trial.metrics)}
     bounds = {}
     for text in texts or ():
         name, _, value = text.partition("=")
+        if name not in known:
+            raise unknown("metric", name, known).inside(key=key)
         try:
-            bounds[metric(name).name] = float(value)
+            bounds[name] = float(value)
             if math.isnan(bounds[name]):
                 raise ValueError
         except ValueError:
             raise InputError(f"cannot read '{text}'. Write latency_ms=5.", key=key) from None
-        except InputError as error:
-            raise error.inside(key=key) from error
     return bounds or None
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file, or says why it cannot be written."""
-    from attnas.search_space import AttnasError
+    from attnas.core import AttnasError
 
     try:
         path.write_text(text, encoding="utf-8")
@@ -61,7 +62,7 @@ def write_text(path: Path, text: str) -> None:
 
 def check_writable(path: Path) -> None:
     """Sees whether a file can be written there, before what takes longer."""
-    from attnas.search_space import AttnasError, InputError
+    from attnas.core import AttnasError, InputError
 
     if path.is_dir():
         raise InputError("is a folder: name a file in it.", file=str(path))

@@ -7,19 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from attnas.results import Run, Trial
-from attnas.search_space import AttnasError, InputError, SearchSpace
+from attnas.core import AttnasError, InputError, Trial
+from attnas.results import Run
+from attnas.search_space import Backbone, SearchSpace, decision_from_dict
 
 from .config import Config
 
 _SAME = {  # what must be equal, by its key in the config
     "backbone": "search_space.backbone",
+    "decisions": "search_space",
     "identity_start": "search_space.identity_start",
-    "options": "search_space: the choices of",
+    "options": "search_space: the options of",
     "space_size": "search_space",
     "objectives": "objectives",
     "constraints": "constraints",
     "device": "device",
+    "task": "task",
     "recipe": "training",
     "data": "data",
 }
@@ -116,10 +119,12 @@ def _differences(older: Mapping[str, Any], newer: Mapping[str, Any]) -> Iterator
 
 
 def _plain(facts: Mapping[str, Any], part: str) -> Any:
-    """A part of the facts as it is once stored: without tuples, `none` always a choice."""
+    """A part of the facts as it is once stored: without tuples, the plain option always there."""
     found = json.loads(json.dumps(facts.get(part)))
     if part == "options":
-        return {stage: {"none", *texts} for stage, texts in found.items()}
+        backbone = Backbone.from_dict(facts["backbone"])
+        plain = {d.name: d.plain(backbone) for d in map(decision_from_dict, facts["decisions"])}
+        return {name: {plain[name], *texts} for name, texts in found.items()}
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from attnas.search_space import InputError
+from attnas.core import InputError
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

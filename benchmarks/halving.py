@@ -32,18 +32,11 @@ from typing import Any
 
 import numpy as np
 
+from attnas.core import History, Objective, Trial, hypervolume, non_dominated
 from attnas.evaluator import Table
-from attnas.results import (
-    Objective,
-    Run,
-    Trial,
-    epochs_trained,
-    hypervolume,
-    non_dominated,
-    rung_correlations,
-)
+from attnas.results import Run, epochs_trained, rung_correlations
 from attnas.search_space import Architecture, SearchSpace
-from attnas.strategies import History, Strategy, make_strategy
+from attnas.strategies import Strategy, make_strategy
 from benchmarks.provenance import RESULTS, print_table, provenance, read_json, write_json
 from benchmarks.record_table import TABLE, WIDTH, recorded_space, resnet8
 
@@ -72,7 +65,9 @@ class Replay:
         plain = self.figures[self.space.plain, self.rungs[-1]]["latency_ms"]
         return max(float(np.median(recorded)), plain)
 
-    def trial(self, architecture: Architecture, number: int, epochs: int, of: int | None) -> Trial:
+    def trial(
+        self, architecture: Architecture, number: int, epochs: int, schedule_epochs: int | None
+    ) -> Trial:
         """The recorded result; what is not recorded or over the bound is rejected for nothing."""
         found = self.figures.get((architecture, epochs))
         if found is None:
@@ -82,7 +77,9 @@ class Replay:
             broken = {f"latency_ms <= {self.bound:.4f}": excess}
             latency = {"latency_ms": found["latency_ms"]}
             return Trial(number, architecture, epochs, "infeasible", latency, {}, broken)
-        return Trial(number, architecture, epochs, "complete", found, of=of)
+        return Trial(
+            number, architecture, epochs, "complete", found, schedule_epochs=schedule_epochs
+        )
 
     def volume(self, trials: Sequence[Trial]) -> float:
         """What the fully trained ones cover, as a share of the true front's hypervolume."""
@@ -131,23 +128,25 @@ def load(path: Path) -> Replay:
 
 
 def search(replay: Replay, strategy: Strategy, epochs: int) -> list[tuple[int, float]]:
-    """(epochs spent, share of the hypervolume) after each training, until so many are spent.
+    """(epochs trained, share of the hypervolume) after each training, until there are so many.
 
     As in `attnas.search`, the plain backbone is trained first for as many epochs as others.
     """
     trials: list[Trial] = []
     curve: list[tuple[int, float]] = []
-    spent = 0
-    while spent < epochs:
+    used = 0
+    while used < epochs:
         proposal = strategy.propose(History(tuple(trials), (), len(trials)))
         if proposal is None:
             break
         plain = any(t.architecture.is_plain and t.epochs == proposal.epochs for t in trials)
         architecture = proposal.architecture if plain else replay.space.plain
-        trials.append(replay.trial(architecture, len(trials), proposal.epochs, proposal.of))
+        trials.append(
+            replay.trial(architecture, len(trials), proposal.epochs, proposal.schedule_epochs)
+        )
         if trials[-1].state == "complete":
-            spent = epochs_trained(trials)
-            curve.append((spent, replay.volume(trials)))
+            used = epochs_trained(trials)
+            curve.append((used, replay.volume(trials)))
     return curve
 
 
@@ -157,8 +156,8 @@ def reached(curve: Sequence[tuple[int, float]], volume: float) -> int | None:
 
 
 def at(curve: Sequence[tuple[int, float]], epochs: float) -> float:
-    """The volume when so many epochs are spent."""
-    return max((found for spent, found in curve if spent <= epochs), default=0.0)
+    """The volume after so many epochs."""
+    return max((found for used, found in curve if used <= epochs), default=0.0)
 
 
 def compare(
@@ -208,7 +207,7 @@ def replayed(options: argparse.Namespace) -> dict[str, Any]:
         ]
         number = len(recorded) // len(replay.rungs)
         print(f"{path.stem}: {number} architectures after {replay.rungs} epochs.")
-        correlations = rung_correlations(recorded)
+        correlations = rung_correlations(recorded, "accuracy")
         for found in correlations:
             print(f"Kendall's tau between epochs {found}.")
         names = ("volume", "full", "halving", "ratio", "loss", "stopped")
@@ -273,7 +272,7 @@ def trained(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _row(name: str, run: Run, epochs: int) -> dict[str, Any]:
-    """What a search spent and found; its hypervolume is of what was trained fully."""
+    """What a search took and found; its hypervolume is of what was trained fully."""
     whole = [t for t in run.trials if t.feasible and t.epochs == epochs]
     scores = [(-t.metrics["accuracy"], t.metrics["params"]) for t in whole]
     plain = run.facts["plain"]["metrics"]["params"]
@@ -284,7 +283,7 @@ def _row(name: str, run: Run, epochs: int) -> dict[str, Any]:
         "fully trained": len(whole),
         "epochs": epochs_trained(run.trials),
         "seconds": round(sum(t.seconds for t in run.trials)),
-        "hypervolume": round(hypervolume(points, (-1 / run.backbone.classes, 1.0)), 5),
+        "hypervolume": round(hypervolume(points, (-1 / run.backbone.output_shape[0], 1.0)), 5),
         "best accuracy": max((t.metrics["accuracy"] for t in whole), default=float("nan")),
     }
 

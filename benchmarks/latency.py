@@ -33,11 +33,8 @@ from rich.table import Table
 from scipy.stats import kendalltau
 from torch import nn
 
-from attnas.evaluator.devices import Device, device
-from attnas.evaluator.latency import measure_latency, measure_reference
-from attnas.search_space import Architecture, SearchSpace
-from attnas.search_space.backbones import make_backbone
-from attnas.search_space.build import build
+from attnas.evaluator import Device, device, measure_latency, measure_reference
+from attnas.search_space import Architecture, SearchSpace, build, make_backbone
 
 OUT = Path(__file__).parent / "results" / "latency.json"
 SHAPE = (3, 32, 32)
@@ -97,7 +94,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def searched(depth: int) -> SearchSpace:
     backbone = make_backbone(
-        name="resnet_cifar", arguments={"depth": depth}, input_shape=SHAPE, classes=10
+        name="resnet_cifar", arguments={"depth": depth}, input_shape=SHAPE, output_shape=(10,)
     )
     return SearchSpace.create(
         backbone,
@@ -116,7 +113,7 @@ def measure(
 ) -> list[dict[str, Any]]:
     """For each pass and method the latencies in ms, in the order of the architectures."""
     networks = [build(architecture, seed=0).eval() for architecture in architectures]
-    plain = build(Architecture.plain(space.backbone), seed=0).eval()
+    plain = build(space.plain, seed=0).eval()
     limit = options.seconds
     reference_ms = measure_reference(on, plain, SHAPE, max_seconds=limit).ms
     passes = []

@@ -8,7 +8,7 @@ search makes it (goal: at most 60 seconds), then 25 other random networks are me
 closely than the table's own. Figures: mean absolute percentage error (goal 3 %), Kendall's tau
 (goal 0.9) and R2 of the predictions for those 25.
 
-Beside it the baseline that needs no regression: each choice measured alone in its stage of an
+Beside it the baseline that needs no regression: each option measured alone in its stage of an
 otherwise plain network, with the same number of networks and in the same session, and the
 differences from the plain backbone added up.
 """
@@ -24,19 +24,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from attnas.evaluator import AdditiveCost
-from attnas.evaluator.devices import Device, device
-from attnas.evaluator.latency import Latency, measure_latency
-from attnas.evaluator.latency_table import (
+from attnas.core import AdditiveCost
+from attnas.evaluator import (
     SECONDS,
-    design,
-    held_out_error,
+    Device,
+    Latency,
+    device,
     make_latency_table,
+    measure_latency,
     wanted_networks,
 )
-from attnas.search_space import NONE, Architecture, Choice, SearchSpace
-from attnas.search_space.backbones import make_backbone
-from attnas.search_space.build import build
+from attnas.evaluator.latency_table import design, held_out_error
+from attnas.search_space import Architecture, SearchSpace, build, make_backbone
 
 from .provenance import RESULTS, print_table, provenance, write_json
 
@@ -86,7 +85,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def searched(
     name: str, settings: dict[str, Any], placements: list[str], blocks: list[str]
 ) -> SearchSpace:
-    backbone = make_backbone(name=name, arguments=settings, input_shape=SHAPE, classes=10)
+    backbone = make_backbone(name=name, arguments=settings, input_shape=SHAPE, output_shape=(10,))
     return SearchSpace.create(
         backbone,
         blocks=blocks,
@@ -106,10 +105,10 @@ def compared(on: Device, space: SearchSpace, options: argparse.Namespace) -> dic
     single = one_change_at_a_time(on, space, table.plain_ms, options, rng)
     single_seconds = time.monotonic() - began
     by_table = np.array([table.predict(architecture) for architecture in unseen])
-    by_single = np.array([single.of(architecture, space) for architecture in unseen])
+    by_single = np.array([single.at(space.positions(architecture)) for architecture in unseen])
     return {
         "architectures": space.size,
-        "options": [len(allowed) for allowed in space.allowed],
+        "options": [len(allowed) for allowed in space.options],
         "plain_ms": table.plain_ms,
         "unseen": {
             "networks": [str(architecture) for architecture in unseen],
@@ -128,7 +127,7 @@ def compared(on: Device, space: SearchSpace, options: argparse.Namespace) -> dic
         },
         "one_change": {
             "seconds": single_seconds,
-            "networks": sum(len(allowed) for allowed in space.allowed),
+            "networks": sum(len(allowed) for allowed in space.options),
             "predicted_ms": by_single.tolist(),
             "unseen": asdict(held_out_error(by_single, truth)),
         },
@@ -182,30 +181,28 @@ def one_change_at_a_time(
     options: argparse.Namespace,
     rng: np.random.Generator,
 ) -> AdditiveCost:
-    """Each choice's own difference from the plain backbone."""
+    """Each option's own difference from the plain backbone."""
     changed = [
-        _changed(space, i, choice)
-        for i, allowed in enumerate(space.allowed)
-        for choice in allowed
-        if choice != NONE
+        _changed(space, i, option)
+        for i, allowed in enumerate(space.options)
+        for option in allowed
+        if option != "none"
     ]
     measured = measure(on, space, changed, plain_ms, 0.2 * options.limit, rng)  # as the table's
     ms = {str(a): found.ms for a, found in zip(changed, measured, strict=True)}
     costs = tuple(
         tuple(
-            0.0 if choice == NONE else ms[str(_changed(space, i, choice))] - plain_ms
-            for choice in allowed
+            0.0 if option == "none" else ms[str(_changed(space, i, option))] - plain_ms
+            for option in allowed
         )
-        for i, allowed in enumerate(space.allowed)
+        for i, allowed in enumerate(space.options)
     )
     return AdditiveCost("latency_ms", plain_ms, costs)
 
 
-def _changed(space: SearchSpace, stage: int, choice: Choice) -> Architecture:
-    choices = space.plain.choices
-    return Architecture(
-        space.backbone, (*choices[:stage], choice, *choices[stage + 1 :]), space.identity_start
-    )
+def _changed(space: SearchSpace, stage: int, option: str) -> Architecture:
+    plain = space.plain.options
+    return space.read([*plain[:stage], option, *plain[stage + 1 :]])
 
 
 def show(results: dict[str, Any]) -> None:

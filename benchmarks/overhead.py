@@ -29,11 +29,12 @@ from rich.console import Console
 
 from attnas.config import parse_config
 from attnas.coordinator import Coordinator
-from attnas.evaluator import Screening
+from attnas.core import ItemScores, Screening, Trial
+from attnas.facts import make_facts
 from attnas.live import LiveView
-from attnas.results import Run, Trial
-from attnas.setup import Problem, make_facts
-from attnas.strategies import make_strategy, preparing_strategies, strategies
+from attnas.problem import Problem
+from attnas.results import Run
+from attnas.strategies import STRATEGIES, make_strategy, preparing_strategies
 from benchmarks import strategies as spaces
 from benchmarks.provenance import RESULTS, print_table, provenance, read_json, write_json
 
@@ -82,12 +83,13 @@ def stored_run(space: spaces.Problem, folder: Path, trials: int) -> None:
 
 
 def _problem(space: spaces.Problem) -> Problem:
-    return Problem(space.space, spaces.OBJECTIVES, (), None, None)
+    return Problem(space.space, spaces.OBJECTIVES, ())
 
 
 def _complete(trial: Trial) -> Trial:
     """With what a trained trial has, so that as many bytes are stored."""
-    return replace(trial, correct=bytes(625), validation_images=5000, started="2026-01-31T10:00:00")
+    scores = ItemScores("accuracy", 5000, "bits", bytes(625))
+    return replace(trial, scores=scores, started="2026-01-31T10:00:00")
 
 
 def measure(space: spaces.Problem, name: str, folder: Path, trials: int) -> Stopwatch:
@@ -153,7 +155,7 @@ def show(results: dict[str, Any]) -> None:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
     around_others = {"halving"}  # it costs what the strategy inside costs
-    known = [n for n in strategies() if n not in {*preparing_strategies(), *around_others}]
+    known = [n for n in STRATEGIES if n not in {*preparing_strategies(), *around_others}]
     parser.add_argument("--only", nargs="+", default=known, metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="30 trials in the run, 3 measured")
     parser.add_argument("--out", type=Path, default=RESULTS / "overhead.json", help="the JSON")

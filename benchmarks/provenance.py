@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from attnas.search_space import InputError
+from attnas.core import InputError
 
 RESULTS = Path(__file__).parent / "results"
 

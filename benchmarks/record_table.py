@@ -36,14 +36,29 @@ import numpy as np
 import pandas as pd
 import torch
 
-from attnas.evaluator import Data, Device, Recipe, device, load_data, train
-from attnas.evaluator.checkpoint import Checkpoint
-from attnas.evaluator.latency import measure_latency, measure_reference
-from attnas.search_space import Architecture, AttnasError, Backbone, SearchSpace
-from attnas.search_space.backbones import make_backbone
-from attnas.search_space.build import build
+from attnas.core import AttnasError
+from attnas.evaluator import (
+    Data,
+    Device,
+    Recipe,
+    device,
+    load_data,
+    make_task,
+    measure_latency,
+    measure_reference,
+    train,
+)
+from attnas.search_space import (
+    Architecture,
+    Backbone,
+    Checkpoint,
+    SearchSpace,
+    build,
+    make_backbone,
+)
 
 TABLE = Path(__file__).parent / "tables" / "cifar10-resnet8.parquet"
+TASK = make_task("classification", {})
 EPOCHS = 4
 SIDE = 16
 WIDTH = 8
@@ -51,7 +66,7 @@ SAVE_EVERY = 5
 
 
 def recorded_space(backbone: Backbone, *, identity_start: bool = True) -> SearchSpace:
-    """The space that the table holds: 4 x 5 x 17 choices."""
+    """The space that the table holds: 4 x 5 x 17 options."""
     return SearchSpace.create(
         backbone,
         blocks=["none", "se", "eca", "cbam", "scse", "simam"],
@@ -66,13 +81,13 @@ def recorded_space(backbone: Backbone, *, identity_start: bool = True) -> Search
 
 
 def resnet8(
-    input_shape: tuple[int, int, int] = (3, SIDE, SIDE), classes: int = 10, width: int = WIDTH
+    input_shape: tuple[int, ...] = (3, SIDE, SIDE), classes: int = 10, width: int = WIDTH
 ) -> Backbone:
     return make_backbone(
         name="resnet_cifar",
         arguments={"depth": 8, "width": width},
         input_shape=input_shape,
-        classes=classes,
+        output_shape=(classes,),
     )
 
 
@@ -82,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scaled = {} if options.source == "digits" else {"image_size": options.side}
     data = load_data(
         options.source,
+        TASK,
         path=options.data,
         train=options.train,
         validation=options.validation,
@@ -127,7 +143,7 @@ def record(
     out.parent.mkdir(parents=True, exist_ok=True)
     timer = timer_of(out, space, facts)
     rows = pd.read_parquet(out).to_dict("records") if out.exists() else []
-    done = {space.architecture({s: row[s] for s in space.stage_names}) for row in rows}
+    done = {space.architecture({name: row[name] for name in space.names}) for row in rows}
     order = [space.at(int(i)) for i in np.random.default_rng(0).permutation(space.size)]
     missing = [a for a in dict.fromkeys([space.plain, *order]) if a not in done]
     if limit is not None:
@@ -188,25 +204,25 @@ def rows_of(
     rows: list[dict[str, Any]] = []
     seconds = 0.0
     with TemporaryDirectory() as folder:
-        checkpoint = Checkpoint(Path(folder), {"architecture": str(architecture)})
+        checkpoint = Checkpoint.within(Path(folder), {"architecture": str(architecture)})
         for epochs in rungs:
             began = time.process_time()
-            outcome = train(
+            result = train(
                 build(architecture, seed=0),
                 data,
+                TASK,
                 Recipe(batch_size=64),
                 seed=0,
                 epochs=epochs,
-                of=rungs[-1],
+                schedule_epochs=rungs[-1],
                 checkpoint=checkpoint,
             )
             seconds += time.process_time() - began
             rows.append(
                 {
-                    **{stage: str(choice) for stage, choice in architecture.by_stage.items()},
+                    **architecture.by_name,
                     "epochs": epochs,
-                    "accuracy": outcome.accuracy,
-                    "validation_loss": outcome.loss,
+                    **result.metrics,
                     "latency_ms": latency_ms,
                     "latency_low": low,
                     "latency_high": high,

@@ -37,20 +37,16 @@ import pandas as pd
 
 from attnas.config import Config, parse_config
 from attnas.coordinator import Coordinator, Task
-from attnas.evaluation import Trained, make_trial, screen, train
+from attnas.core import TrainingResult
+from attnas.evaluation import make_trial, screen, train
 from attnas.evaluator import Evaluator
+from attnas.facts import environment, make_facts
 from attnas.observer import Observer
+from attnas.problem import Problem, make_problem
 from attnas.results import Run
 from attnas.search_loop import search
 from attnas.search_space import SearchSpace
-from attnas.setup import (
-    Problem,
-    environment,
-    make_evaluator,
-    make_facts,
-    make_problem,
-    make_searcher,
-)
+from attnas.setup import make_evaluator, make_searcher
 from benchmarks.provenance import RESULTS, print_table, provenance, write_json
 from benchmarks.record_table import TABLE
 
@@ -87,21 +83,28 @@ class Clock:
 def simulate(coordinator: Coordinator, evaluator: Evaluator, workers: int) -> Clock:
     """Runs the search to its end."""
     clock = Clock()
-    training: list[tuple[float, int, Task, Trained]] = []  # by their end
+    training: list[tuple[float, int, Task, TrainingResult]] = []  # by their end
     while True:
         while len(training) < workers and (task := _propose(coordinator, clock)) is not None:
             trained = train(task.proposal, evaluator, lambda *_: None)
-            assert trained.evaluation is not None
-            clock.trained.append(trained.evaluation.seconds)
-            end = clock.now + trained.evaluation.seconds
+            assert not trained.failure, trained.failure
+            clock.trained.append(trained.seconds)
+            end = clock.now + trained.seconds
             heapq.heappush(training, (end, task.number, task, trained))
         if not training:
             return clock
         end, _, task, trained = heapq.heappop(training)
         clock.now = max(clock.now, end)
-        screened = screen(task.proposal, evaluator)
-        objectives = coordinator.problem.objectives
-        trial = make_trial(task.proposal, task.number, screened, trained, objectives, seed=0)
+        screened, problem = screen(task.proposal, evaluator), coordinator.problem
+        trial = make_trial(
+            task.proposal,
+            task.number,
+            screened,
+            trained,
+            problem.objectives,
+            problem.constraints,
+            seed=0,
+        )
         with clock.real(clock.append_ms):
             coordinator.finish(task, trial)
 
@@ -130,16 +133,14 @@ def synthetic_table(folder: Path) -> tuple[Path, SearchSpace]:
     space = make_problem(_config("space", "random", first, 1)).space
     rng = np.random.default_rng(0)
     recorded = pd.read_parquet(TABLE)["seconds"].to_numpy()
-    worth = {
-        c: rng.normal() for c in sorted({str(c) for a in space.enumerate() for c in a.choices})
-    }
-    cost = {choice: 0.0 if choice == "none" else rng.gamma(2.0) for choice in worth}
+    worth = {o: rng.normal() for o in sorted({o for options in space.options for o in options})}
+    cost = {option: 0.0 if option == "none" else rng.gamma(2.0) for option in worth}
     rows = [
-        {stage: str(choice) for stage, choice in a.by_stage.items()}
-        | {
+        {
+            **a.by_name,
             "epochs": 6,
-            "accuracy": 0.6 + 0.01 * sum(worth[str(c)] for c in a.choices),
-            "latency_ms": 5 + sum(cost[str(c)] for c in a.choices),
+            "accuracy": 0.6 + 0.01 * sum(worth[o] for o in a.options),
+            "latency_ms": 5 + sum(cost[o] for o in a.options),
             "seconds": float(rng.choice(recorded)),
         }
         for a in space.enumerate()
@@ -231,12 +232,12 @@ class _Watch(Observer):
 
     def figures(self, workers: int) -> dict[str, float]:
         """`efficiency` from the begin of the first trial on: without the start of Ray."""
-        spent = self.stored[-1] - self.stored[0] + self.seconds[0]
+        elapsed = self.stored[-1] - self.stored[0] + self.seconds[0]
         return {
             "seconds": self.stored[-1] - self.began,
             "until_first_trial": self.stored[0] - self.began,
             "seconds_a_trial": float(np.mean(self.seconds)),
-            "efficiency": sum(self.seconds) / (workers * spent),
+            "efficiency": sum(self.seconds) / (workers * elapsed),
         }
 
 

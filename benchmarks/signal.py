@@ -21,7 +21,6 @@ standard error of such a difference in accuracy that the images alone account fo
 
 import argparse
 import base64
-import dataclasses
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -33,18 +32,17 @@ import numpy as np
 import torch
 from scipy.stats import kendalltau, pearsonr
 
-from attnas.evaluator import Data, Recipe, load_data, train
-from attnas.evaluator.training import evaluate
-from attnas.search_space import Architecture, Backbone
-from attnas.search_space.build import build
+from attnas.evaluator import Data, Recipe, evaluate, load_data, make_task, train
+from attnas.search_space import Architecture, Backbone, build, stage_decisions
 
 from .provenance import RESULTS, earlier_trainings, print_table, provenance, write_json
 
+TASK = make_task("classification", {})
 ARMS = {
     "common": "common random numbers, near-identity starts",
     "independent": "own seeds, the papers' starts",
 }
-# One choice for all three stages, or one for each.
+# One option for all three stages, or one for each.
 ARCHITECTURES = (
     "none",
     "se:r8@residual",
@@ -66,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     data, sizes, recipe, names = _setting(options)
     settings = {
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": recipe.model_dump(),
         "data": data.facts,
         "validation": list(sizes),
         "architectures": list(names),
@@ -123,9 +121,9 @@ def _setting(
     options: argparse.Namespace,
 ) -> tuple[Data, tuple[int, int], Recipe, tuple[str, ...]]:
     if options.quick:
-        data = load_data("digits", train=300, validation=200)
+        data = load_data("digits", TASK, train=300, validation=200)
         return data, (100, 200), Recipe(epochs=1), ARCHITECTURES[:3]
-    data = load_data("parquet", path=options.data, train=10_000, validation=20_000)
+    data = load_data("parquet", TASK, path=options.data, train=10_000, validation=20_000)
     return data, (5_000, 20_000), Recipe(), ARCHITECTURES
 
 
@@ -134,11 +132,11 @@ def _key(training: Mapping[str, Any]) -> tuple[str, int, str]:
 
 
 def architecture(text: str, data: Data, *, identity_start: bool = True) -> Architecture:
-    """`resnet_cifar` of depth 8 with one choice for all stages, or one for each."""
-    backbone = Backbone("resnet_cifar", (("depth", 8),), data.input_shape, len(data.classes))
+    """`resnet_cifar` of depth 8 with one option for all stages, or one for each."""
+    backbone = Backbone("resnet_cifar", (("depth", 8),), data.input_shape, (len(data.classes),))
     texts = text.split()
     each = texts if len(texts) > 1 else texts * len(backbone.stage_names)
-    return Architecture.from_texts(backbone, each, identity_start)
+    return Architecture.read(backbone, stage_decisions(backbone), each, identity_start)
 
 
 def _training(
@@ -148,17 +146,19 @@ def _training(
     own_seed = seed if common else zlib.crc32(f"{seed} {text}".encode())
     begin, cpu_begin = time.monotonic(), time.process_time()
     network = build(architecture(text, data, identity_start=common), seed=own_seed)
-    outcome = train(network, data, recipe, seed=own_seed)
+    result = train(network, data, TASK, recipe, seed=own_seed)
     taken = {"seconds": time.monotonic() - begin, "cpu_seconds": time.process_time() - cpu_begin}
-    few = evaluate(network, data.validation.first(sizes[0]), data, recipe)
+    few = evaluate(network, data.validation.first(sizes[0]), data, TASK, recipe)
+    assert few.scores is not None
+    scored = dict(zip(map(str, sizes), (few.metrics, result.metrics), strict=True))
     return {
         "arm": arm,
         "seed": seed,
         "architecture": text,
-        "accuracy": {str(sizes[0]): few.accuracy, str(sizes[1]): outcome.accuracy},
-        "loss": {str(sizes[0]): few.loss, str(sizes[1]): outcome.loss},
+        "accuracy": {size: metrics["accuracy"] for size, metrics in scored.items()},
+        "loss": {size: metrics["validation_loss"] for size, metrics in scored.items()},
         **{name: round(value, 2) for name, value in taken.items()},
-        "correct": base64.b64encode(few.correct).decode(),  # of the fewer images
+        "correct": base64.b64encode(few.scores.content).decode(),  # of the fewer images
     }
 
 

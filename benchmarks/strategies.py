@@ -10,16 +10,16 @@ recorded table in 10 minutes (`--problems recorded --only nni:TPE ...`).
 
 About 15 minutes on one core for all but `gp`, and 20 more for `gp` (0.3 s a proposal; so it
 has fewer seeds and trainings). Nothing is trained: scores come from a recorded table
-(`benchmarks.record_table`) and from three synthetic spaces of 4 stages with 8 choices:
+(`benchmarks.record_table`) and from three synthetic spaces of 4 stages with 8 options:
 
-- additive: an accuracy per choice, added up over the stages;
+- additive: an accuracy per option, added up over the stages;
 - interactions: as much again from pairs of neighbouring stages;
 - rugged: additive, and as much again at random per architecture, which nobody can learn.
 
 Every search begins with the plain backbone, as `attnas.search` does, maximises accuracy and
 minimises latency under the bound that half of the space meets. What breaks it costs no
-training. Hypervolumes are shares of the feasible true front's. Beside the quartiles over
-seeds stands a paired test against random search with the same seed (Wilcoxon, two-sided).
+training. Hypervolumes are shares of the feasible true front's. The mark beside the quartiles
+over seeds is that of a paired test against random search with the same seed (Wilcoxon, two-sided).
 
 Prints a table and writes `benchmarks/results/strategies.json`; results of other strategies
 and problems that are in the file already stay there.
@@ -38,16 +38,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
+from attnas.core import History, Objective, Trial, hypervolume, non_dominated
 from attnas.evaluator import Table
-from attnas.results import Objective, Trial, hypervolume, non_dominated
-from attnas.search_space import NONE, Architecture, Backbone, Choice, SearchSpace, Stage
-from attnas.strategies import (
-    History,
-    Strategy,
-    make_strategy,
-    preparing_strategies,
-    strategies,
+from attnas.search_space import (
+    Architecture,
+    AttentionOption,
+    Backbone,
+    SearchSpace,
+    StagePattern,
+    stage_decisions,
 )
+from attnas.strategies import STRATEGIES, Strategy, make_strategy, preparing_strategies
 from benchmarks.provenance import RESULTS, provenance, read_json, write_json
 from benchmarks.record_table import EPOCHS, TABLE, recorded_space, resnet8
 
@@ -125,13 +126,14 @@ def recorded(path: Path = TABLE) -> Problem:
 
 
 def synthetic(kind: str, *, options: int = 8) -> Problem:
-    """4 stages with the same number of choices; all draws from one seed."""
+    """4 stages with the same number of options; all draws from one seed."""
     rng = np.random.default_rng(0)
-    stages = tuple(Stage(f"layer{i + 1}", ()) for i in range(4))
+    stages = tuple(StagePattern(f"layer{i + 1}", (), ()) for i in range(4))
     blocks = ("se", "cbam", "scse", "gc")
-    choices = [Choice(b, r, "residual") for r in (4, 8) for b in blocks]
-    backbone = Backbone("synthetic", (), (3, 32, 32), 10, stages)
-    space = SearchSpace(backbone, ((NONE, *choices[: options - 1]),) * 4)
+    attention = [str(AttentionOption(b, r, "residual")) for r in (4, 8) for b in blocks]
+    backbone = Backbone("synthetic", (), (3, 32, 32), (10,), stages)
+    allowed = ("none", *attention[: options - 1])
+    space = SearchSpace(backbone, stage_decisions(backbone), (allowed,) * 4)
     own = rng.normal(size=(4, options))
     numbers = np.stack(np.unravel_index(np.arange(space.size), (options,) * 4), axis=1)
     accuracy = own[np.arange(4), numbers].sum(axis=1)
@@ -159,18 +161,18 @@ def search(problem: Problem, strategy: Strategy, trainings: int) -> tuple[list[i
     """Indices of the architectures trained, in order, and mean CPU seconds of a proposal."""
     finished = [problem.trial(problem.space.plain, 0)]
     trained = [0] if finished[0].feasible else []
-    spent = 0.0
+    proposing = 0.0
     while len(trained) < trainings and len(finished) < PROPOSALS_PER_TRAINING * trainings:
         history = History(tuple(finished), (), len(finished))
         began = time.process_time()
         proposal = strategy.propose(history)
-        spent += time.process_time() - began
+        proposing += time.process_time() - began
         if proposal is None:
             break
         finished.append(problem.trial(proposal.architecture, len(finished)))
         if finished[-1].feasible:
             trained.append(problem.space.index(proposal.architecture))
-    return trained, spent / max(1, len(finished) - 1)
+    return trained, proposing / max(1, len(finished) - 1)
 
 
 def compare(problem: Problem, name: str, seeds: int, checkpoints: Sequence[int]) -> dict[str, Any]:
@@ -185,10 +187,10 @@ def compare(problem: Problem, name: str, seeds: int, checkpoints: Sequence[int])
             seed=seed,
             **BORROWED.get(name, {}),
         )
-        trained, spent = search(problem, strategy, checkpoints[-1])
+        trained, proposing = search(problem, strategy, checkpoints[-1])
         volumes.append([problem.hypervolume_share(trained[:n]) for n in checkpoints])
         best.append([float(problem.accuracy[trained[:n]].max()) for n in checkpoints])
-        seconds.append(spent)
+        seconds.append(proposing)
     return {
         "settings": dict(BORROWED.get(name, {})),
         "checkpoints": list(checkpoints),
@@ -274,7 +276,7 @@ def stored(path: Path) -> dict[str, Any]:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    known = [name for name in strategies() if name not in preparing_strategies()]
+    known = [name for name in STRATEGIES if name not in preparing_strategies()]
     every = [*known, *BORROWED]
     parser.add_argument("--only", nargs="+", choices=every, default=known, metavar="NAME")
     parser.add_argument(

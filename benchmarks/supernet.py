@@ -27,21 +27,22 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from attnas.config import Config, parse_config
-from attnas.evaluator import Data, LatencyTable, Recipe, Screening, train
-from attnas.latency_tables import latency_table
+from attnas.core import InputError, Objective, PredictedCost, Resources, Screening, Trial
+from attnas.evaluator import SharedTraining, additive_costs, train
 from attnas.observer import Observer
-from attnas.results import Objective, Run, Trial
+from attnas.problem import Problem, make_problem
+from attnas.results import Run
 from attnas.search_loop import search
-from attnas.search_space import Architecture, InputError, SearchSpace
-from attnas.search_space.build import build
-from attnas.setup import Problem, make_evaluator, make_problem, make_recipe
-from attnas.strategies import Preparing, Resources, make_strategy
+from attnas.search_space import Architecture, SearchSpace, build
+from attnas.setup import make_evaluator
+from attnas.strategies import Preparing, make_strategy
 from attnas.strategies.recommendation import read_found
 from attnas.strategies.recommended import choose
 
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "ranking" in options.parts:
         rank(problem, config, options.only, size, work, results, options.out)
     if "truth" in options.parts:
-        find_truth(problem, make_recipe(config), size, results, options.out)
+        find_truth(problem, config, size, results, options.out)
     if "search" in options.parts:
         run_searches(config, options.only, size, work, results, options.out)
     show_ranking(results)
@@ -184,36 +185,40 @@ def rank(
 def bare_resources(problem: Problem, config: Config, folder: Path) -> Resources:
     """What a strategy gets where accuracy alone counts: nothing is measured."""
 
-    def no_table() -> LatencyTable:
+    def no_table() -> PredictedCost:
         raise ValueError("latency counts for nothing here")
 
-    assert problem.data is not None
+    space, data, task = problem.space, problem.data, problem.task
+    assert data is not None
+    assert task is not None
     return Resources(
-        data=problem.data,
-        recipe=make_recipe(config),
+        training=lambda seed: SharedTraining(space, data, task, config.training, seed=seed),
         constraints=(),
         screen=lambda architecture: Screening({}),
+        additive_costs=partial(additive_costs, space),
         latency_table=no_table,
+        facts={"data": dict(data.facts), "recipe": config.training.model_dump()},
         folder=folder,
-        training_device="cpu",
-        progress=lambda what, done, of: None,
+        progress=lambda what, done, steps: None,
         note=print,
     )
 
 
 def find_truth(
-    problem: Problem, recipe: Recipe, size: Mapping[str, Any], results: dict[str, Any], out: Path
+    problem: Problem, config: Config, size: Mapping[str, Any], results: dict[str, Any], out: Path
 ) -> None:
     """Accuracy and loss of stand-alone trainings of all that was ranked, by seed."""
-    data: Data | None = problem.data
+    data, task = problem.data, problem.task
     assert data is not None
-    for choices in ranked(results):
-        architecture = problem.space.architecture(choices.split())
+    assert task is not None
+    for spelled in ranked(results):
+        architecture = problem.space.architecture(spelled.split())
         for seed in range(size["seeds"]):
-            of_seeds = results["truth"].setdefault(choices, {})
+            of_seeds = results["truth"].setdefault(spelled, {})
             if str(seed) not in of_seeds:
-                outcome = train(build(architecture, seed=seed), data, recipe, seed=seed)
-                of_seeds[str(seed)] = [outcome.accuracy, outcome.loss]
+                network = build(architecture, seed=seed)
+                found = train(network, data, task, config.training, seed=seed).metrics
+                of_seeds[str(seed)] = [found["accuracy"], found["validation_loss"]]
                 write_json(out, results)
 
 
@@ -238,8 +243,8 @@ def run_searches(
 ) -> None:
     """Random search and each strategy with each seed; a search that was broken off begins anew."""
     problem = make_problem(config)
-    if size["metric"] == "latency_ms":
-        latency_table(config, problem, make_evaluator(config, problem, None), print)
+    if size["metric"] == "latency_ms" and (meter := make_evaluator(config, problem, None).latency):
+        meter.table(print)
     for seed in range(size["seeds"]):
         for name in ("random", *names):
             known = results["runs"].setdefault(name, {})
@@ -270,7 +275,7 @@ def recorded(run: Run, name: str, clock: Clock, space: SearchSpace, metric: str)
     plain = run.facts["plain"]["metrics"][metric]
     trials = [
         {
-            "choices": text(trial.architecture),
+            "architecture": text(trial.architecture),
             "seconds": seconds,
             "state": trial.state,
             "accuracy": trial.metrics.get("accuracy"),
@@ -311,7 +316,7 @@ def kept_targets(run: Run, name: str, space: SearchSpace, metric: str) -> list[d
 
 
 def text(architecture: Architecture) -> str:
-    return " ".join(map(str, architecture.choices))
+    return " ".join(architecture.options)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnas.results import hypervolume, rank_correlation
+from attnas.core import hypervolume, rank_correlation
 
 from .provenance import print_table
 
@@ -71,18 +71,18 @@ def show_targets(results: Mapping[str, Any]) -> None:
         if name == "random":
             continue
         for seed, found in seeds.items():
-            spent = found["trials"][-1]["seconds"]
+            took = found["trials"][-1]["seconds"]
             for end in found["targets"]:
                 kept = end["measured"] is not None
                 row = [name, seed, f"{end['asked']:.2f}x"]
                 row += [f"{end['measured']:.3f}x" if kept else "-", "yes" if kept else "no"]
                 for figure in WORSE:
                     control = best_within(
-                        results["runs"]["random"][seed], end["asked"], spent, figure
+                        results["runs"]["random"][seed], end["asked"], took, figure
                     )
-                    best = best_within(found, end["asked"], spent, figure)
+                    best = best_within(found, end["asked"], took, figure)
                     row += [_shown(value, figure) for value in (end[figure], best, control)]
-                rows.append([*row, f"{spent:.0f}"])
+                rows.append([*row, f"{took:.0f}"])
     if rows:
         print(
             "\nLatency asked for and measured; accuracy (%) and loss (nats) of what is recommended,"
@@ -152,9 +152,9 @@ def ranked(results: Mapping[str, Any]) -> list[str]:
     """The architectures whose inherited accuracy is known, of all strategies."""
     return list(
         dict.fromkeys(
-            choices
+            spelled
             for lengths in results["ranking"].values()
             for found in lengths.values()
-            for choices in found["inherited"]
+            for spelled in found["inherited"]
         )
     )

@@ -18,7 +18,6 @@ that of the tutorial's time over ours, median over the seeds.
 """
 
 import argparse
-import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -32,16 +31,16 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from attnas.evaluator import Data, Pool, Recipe, load_data, train
+from attnas.core import InputError
+from attnas.evaluator import Data, Pool, Recipe, load_data, make_task, one_cycle, train
 from attnas.evaluator.augmentation import resolve
-from attnas.evaluator.batches import channel_statistics
-from attnas.evaluator.recipe import one_cycle
-from attnas.search_space import Architecture, Backbone, InputError
-from attnas.search_space.build import build
+from attnas.evaluator.data.statistics import channel_statistics
+from attnas.search_space import Architecture, Backbone, build, stage_decisions
 
 from .provenance import RESULTS, print_table, provenance, read_json, write_json
 
-CHOICE = "se:r8@residual"
+TASK = make_task("classification", {})
+OPTION = "se:r8@residual"
 SEEDS = (0, 1, 2)
 WORKERS = 2
 
@@ -50,10 +49,10 @@ class Pictures(Dataset[tuple[Tensor, int]]):
     """Pictures with the usual transforms, one by one: pad, crop, mirror, tensor, normalise."""
 
     def __init__(self, pool: Pool, data: Data, augment: str) -> None:
-        arrays = pool.images.permute(0, 2, 3, 1).numpy()
+        arrays = pool.inputs[:].permute(0, 2, 3, 1).numpy()
         self.pictures = [Image.fromarray(a[:, :, 0] if a.shape[2] == 1 else a) for a in arrays]
-        self.labels = pool.labels.tolist()
-        mean, std = channel_statistics(data.train.images)
+        self.labels = pool.targets.tolist()
+        mean, std = channel_statistics(data.train.inputs)
         self.mean, self.std = mean[:, None, None] / 255, std[:, None, None] / 255
         self.augment = augment
 
@@ -110,11 +109,11 @@ def tutorial(network: nn.Module, data: Data, recipe: Recipe, seed: int) -> float
 
 
 def ours(network: nn.Module, data: Data, recipe: Recipe, seed: int) -> float:
-    return train(network, data, recipe, seed=seed).accuracy
+    return train(network, data, TASK, recipe, seed=seed).metrics["accuracy"]
 
 
 def ours_at_full_resolution(network: nn.Module, data: Data, recipe: Recipe, seed: int) -> float:
-    return ours(network, data, dataclasses.replace(recipe, half_resolution=0), seed)
+    return ours(network, data, recipe.model_copy(update={"half_resolution": 0}), seed)
 
 
 LOOPS: Mapping[str, Callable[[nn.Module, Data, Recipe, int], float]] = {
@@ -128,14 +127,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     torch.set_num_threads(1)
     if options.quick:
-        data, recipe = load_data("digits", train=300, validation=200), Recipe(epochs=1)
+        data, recipe = load_data("digits", TASK, train=300, validation=200), Recipe(epochs=1)
     else:
-        data = load_data("parquet", path=options.data, train=10_000, validation=5_000)
+        data = load_data("parquet", TASK, path=options.data, train=10_000, validation=5_000)
         recipe = Recipe()
     settings = {
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": recipe.model_dump(),
         "data": data.facts,
-        "choice": CHOICE,
+        "option": OPTION,
         "seeds": list(SEEDS),
         "workers": WORKERS,
     }
@@ -180,8 +179,9 @@ def _earlier(out: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _training(loop: str, seed: int, data: Data, recipe: Recipe) -> dict[str, Any]:
-    backbone = Backbone("resnet_cifar", (("depth", 8),), data.input_shape, len(data.classes))
-    network = build(Architecture.from_texts(backbone, [CHOICE] * 3), seed=seed)
+    backbone = Backbone("resnet_cifar", (("depth", 8),), data.input_shape, (len(data.classes),))
+    architecture = Architecture.read(backbone, stage_decisions(backbone), [OPTION] * 3)
+    network = build(architecture, seed=seed)
     begin, cpu_begin = time.monotonic(), _processor_seconds()
     accuracy = LOOPS[loop](network, data, recipe, seed)
     return {

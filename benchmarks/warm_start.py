@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from attnas.core import rank_correlation
 from attnas.evaluator import (
-    Batches,
+    BatchProxies,
     Data,
     FromBackbone,
     FromScratch,
@@ -36,13 +37,12 @@ from attnas.evaluator import (
     load_data,
     train,
 )
-from attnas.evaluator.proxies import proxies, proxy_batch
-from attnas.results import PROXIES, rank_correlation
-from attnas.search_space.build import build
+from attnas.search_space import build
 
 from .provenance import RESULTS, earlier_trainings, print_table, provenance, write_json
-from .signal import architecture
+from .signal import TASK, architecture
 
+PROXIES = ("synflow", "naswot", "grad_norm")
 ARCHITECTURES = (
     "none",
     "se:r4@residual",
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     data, recipe, plan = _setting(options)
     settings = {
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": recipe.model_dump(),
         "data": {name: fact for name, fact in data.facts.items() if name != "path"},
         "plan": {**dataclasses.asdict(plan), "names": list(plan.names), "warm": list(plan.warm)},
     }
@@ -107,9 +107,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _setting(options: argparse.Namespace) -> tuple[Data, Recipe, Plan]:
     if options.quick:
-        data = load_data("digits", train=100, validation=100)
+        data = load_data("digits", TASK, train=100, validation=100)
         return data, Recipe(batch_size=50), Plan(ARCHITECTURES[:5], 2, (1,), 1)
-    data = load_data("parquet", path=options.data, train=options.train, validation=5_000)
+    data = load_data("parquet", TASK, path=options.data, train=options.train, validation=5_000)
     return data, Recipe(), Plan(ARCHITECTURES, 10, (1, 2, 4), options.references)
 
 
@@ -134,7 +134,7 @@ def _key(training: Mapping[str, Any]) -> Key:
 def _trained_backbone(data: Data, recipe: Recipe, plan: Plan) -> FromBackbone:
     """The plain backbone after as many epochs as the others from scratch, trained once."""
     network = build(architecture("none", data), seed=0)
-    train(network, data, recipe, seed=0, epochs=plan.epochs)
+    train(network, data, TASK, recipe, seed=0, epochs=plan.epochs)
     return FromBackbone(network.state_dict(), "trained here")
 
 
@@ -142,21 +142,21 @@ def _training(key: Key, start: Start, data: Data, recipe: Recipe) -> dict[str, A
     kind, seed, epochs, name = key
     cpu_begin = time.process_time()
     network = start.network(architecture(name, data), seed)
-    outcome = train(network, data, recipe, seed=seed, epochs=epochs)
+    result = train(network, data, TASK, recipe, seed=seed, epochs=epochs)
     return {
         "start": kind,
         "seed": seed,
         "epochs": epochs,
         "architecture": name,
-        "accuracy": outcome.accuracy,
-        "loss": outcome.loss,
+        "accuracy": result.metrics["accuracy"],
+        "loss": result.metrics["validation_loss"],
         "cpu_seconds": round(time.process_time() - cpu_begin, 2),
     }
 
 
 def _proxies(data: Data, recipe: Recipe, plan: Plan) -> dict[str, list[float]]:
-    batch = proxy_batch(Batches(data, recipe), 0)
-    found = [proxies(architecture(name, data), PROXIES, batch, seed=0) for name in plan.names]
+    measure = BatchProxies(PROXIES, data, TASK, recipe, seed=0)
+    found = [measure(architecture(name, data)) for name in plan.names]
     return {proxy: [values[proxy] for values in found] for proxy in PROXIES}
 
 

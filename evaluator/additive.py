@@ -1,118 +1,104 @@
-"""Costs that add up over the stages of an architecture."""
+"""Costs that add up exactly over the decisions of an architecture."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
-from torch import Tensor
 
-from attnas.search_space import NONE, Architecture, Choice, SearchSpace
-from attnas.search_space.blocks import block
-from attnas.search_space.build import build
+from attnas.core import METRICS, AdditiveCost
+from attnas.search_space import NONE, Attention, AttentionOption, SearchSpace, block, build
 
 from .complexity import Complexity, complexity
 
 ADDITIVE = ("params", "flops", "activations")
 """The metrics of a whole network that are exactly the plain backbone's and the blocks' sum."""
 
-_Key = tuple[Choice, tuple[int, int, int]]
-
-
-@dataclass(frozen=True)
-class AdditiveCost:
-    """A metric as the plain backbone's value plus what each stage's choice adds.
-
-    `costs[i][j]` is what option j of stage i adds to `base`, in the order of `space.allowed`.
-    """
-
-    metric: str
-    base: float
-    costs: tuple[tuple[float, ...], ...]
-
-    def of(self, architecture: Architecture, space: SearchSpace) -> float:
-        """The metric of an architecture of the space.
-
-        Raises:
-            ValueError: a choice is not in the space.
-        """
-        options = zip(self.costs, space.allowed, architecture.choices, strict=True)
-        return self.base + sum(
-            costs[_position(allowed, choice)] for costs, allowed, choice in options
-        )
-
-    def expected(self, weights: Sequence[Tensor]) -> Tensor:
-        """The mean where stage i takes option j with probability `weights[i][j]`; a scalar."""
-        parts = [(w * w.new_tensor(c)).sum() for w, c in zip(weights, self.costs, strict=True)]
-        return self.base + sum(parts[1:], parts[0])
+_Key = tuple[str, int | None, tuple[int, int, int]]
 
 
 def additive_costs(
     space: SearchSpace, metrics: Sequence[str] = ("params", "flops")
 ) -> dict[str, AdditiveCost]:
-    """The exact costs of a space, by metric; any of `ADDITIVE`.
+    """The exact costs of a space of attention alone, by metric.
 
+    Metrics are any of `ADDITIVE`, and a user's own that are registered as cheap and additive.
     Blocks are inserted where nothing was or around what stays, so a network's count is the
     plain backbone's and its blocks' own. Each distinct block is counted once, on the map that
-    it will see: as many small traces as there are blocks, not one of every network.
+    it will see: as many small traces as there are blocks, not one of every network. A user's
+    own metric is measured on the plain backbone with one option at a time.
 
     Raises:
-        ValueError: a metric does not add up.
+        ValueError: a metric does not add up, or a decision is not of attention.
     """
-    unknown = [metric for metric in metrics if metric not in ADDITIVE]
-    if unknown:
-        raise ValueError(f"{', '.join(unknown)}: not one of {', '.join(ADDITIVE)}")
+    if not space.is_shared:
+        raise ValueError("only the costs of attention add up exactly")
+    return {metric: _cost(space, metric) for metric in metrics}
+
+
+def _cost(space: SearchSpace, metric: str) -> AdditiveCost:
+    if metric not in ADDITIVE:
+        return _measured(space, metric)
     plain, added = _counted(space)
-    return {
-        metric: AdditiveCost(
-            metric,
-            float(getattr(plain, metric)),
-            tuple(
-                tuple(float(sum(getattr(c, metric) for c in option)) for option in stage)
-                for stage in added
-            ),
+    costs = tuple(
+        tuple(float(sum(getattr(c, metric) for c in option)) for option in decision)
+        for decision in added
+    )
+    return AdditiveCost(metric, float(getattr(plain, metric)), costs)
+
+
+def _measured(space: SearchSpace, metric: str) -> AdditiveCost:
+    """The costs by a metric of a user's own."""
+    known = METRICS[metric]
+    if known.measure is None or not (known.cheap and known.additive):
+        raise ValueError(f"{metric} does not add up over decisions")
+
+    def value(number: int | None = None, option: str = "") -> float:
+        options = list(space.plain.options)
+        if number is not None:
+            options[number] = option
+        network = build(replace(space.plain, options=tuple(options)), seed=0).eval()
+        assert known.measure is not None
+        return float(known.measure(network, space.backbone.input_shape))
+
+    with torch.random.fork_rng(devices=[]):
+        plain = value()
+        costs = tuple(
+            tuple(value(number, option) - plain for option in options)
+            for number, options in enumerate(space.options)
         )
-        for metric in metrics
-    }
+    return AdditiveCost(metric, plain, costs)
 
 
 @lru_cache(maxsize=16)
 def _counted(space: SearchSpace) -> tuple[Complexity, list[list[list[Complexity]]]]:
-    """The plain backbone, and by stage and option each block's own; torch's generator is kept."""
+    """The plain backbone, and by decision and option each block's own; torch's generator is
+    kept."""
     counted: dict[_Key, Complexity] = {}
     with torch.random.fork_rng(devices=[]):
         plain = complexity(build(space.plain, seed=0), space.backbone.input_shape)
         added = [
-            [_blocks(space, stage, choice, counted) for choice in allowed]
-            for stage, allowed in zip(space.stage_names, space.allowed, strict=True)
+            [_blocks(space, number, option, counted) for option in options]
+            for number, options in enumerate(space.options)
         ]
     return plain, added
 
 
 def _blocks(
-    space: SearchSpace, stage: str, choice: Choice, counted: dict[_Key, Complexity]
+    space: SearchSpace, number: int, option: str, counted: dict[_Key, Complexity]
 ) -> list[Complexity]:
-    """What each block costs that the choice puts into the stage; `counted` is filled in."""
-    if choice == NONE:
+    """What each block costs that the option inserts; `counted` is filled in."""
+    decision, chosen = space.decisions[number], AttentionOption.parse(option)
+    if chosen == NONE or not isinstance(decision, Attention):
         return []
     found = []
-    for unit in space.backbone.sites(stage):
-        site = unit.get(str(choice.placement))
-        if site is None:
-            continue
+    for _, site in decision.placed(option, space.backbone):
         shape = (site.channels, site.height, site.width)
-        key = Choice(choice.block, choice.ratio, ""), shape
+        key = chosen.block, chosen.ratio, shape
         if key not in counted:
-            made = block(choice.block).make(
-                site.channels, choice.ratio, identity_start=space.identity_start
+            made = block(chosen.block).make(
+                site.channels, chosen.ratio, identity_start=space.identity_start
             )
             counted[key] = complexity(made, shape)
         found.append(counted[key])
     return found
-
-
-def _position(allowed: Sequence[Choice], choice: Choice) -> int:
-    try:
-        return allowed.index(choice)
-    except ValueError:
-        raise ValueError(f"{choice} is not one of {', '.join(map(str, allowed))}") from None

@@ -37,9 +37,21 @@ class Augmentation:
         self.flip = torch.from_numpy(flip)
 
     def __call__(self, images: Tensor, start: int) -> Tensor:
-        """Images (N, C, H, W) that stand at `start` of the epoch, augmented; any device."""
+        """Images (N, C, H, W) from `start` of the epoch on, augmented; any device."""
         if not self.active:
             return images
+        image, rows, columns = self._places(images, start)
+        picked = images.permute(0, 2, 3, 1)[image, rows, columns]
+        return picked.permute(0, 3, 1, 2)  # (N, H, W, C) in memory: channels last
+
+    def maps(self, targets: Tensor, start: int) -> Tensor:
+        """Maps (N, H, W) that belong to images from `start` on, moved as these are."""
+        if not self.active:
+            return targets
+        return targets[self._places(targets[:, None], start)]
+
+    def _places(self, images: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the pixels come from: (N, 1, 1), (N, H, 1), (N, 1, W)."""
         n, _, height, width = images.shape
         these, device = slice(start, start + n), images.device
         rows = torch.arange(height) + self.shift_y[these, None]  # (N, H)
@@ -47,9 +59,7 @@ class Augmentation:
         columns = torch.where(self.flip[these, None], columns.flip(1), columns)
         rows = _reflect(rows, height).to(device)[:, :, None]
         columns = _reflect(columns, width).to(device)[:, None, :]
-        image = torch.arange(n, device=device)[:, None, None]
-        picked = images.permute(0, 2, 3, 1)[image, rows, columns]
-        return picked.permute(0, 3, 1, 2)  # (N, H, W, C) in memory: channels last
+        return torch.arange(n, device=device)[:, None, None], rows, columns
 
 
 def _reflect(positions: Tensor, size: int) -> Tensor:

@@ -24,7 +24,7 @@ class Complexity:
     uncounted: tuple[str, ...]
 
 
-def complexity(network: nn.Module, input_shape: tuple[int, int, int]) -> Complexity:
+def complexity(network: nn.Module, input_shape: tuple[int, ...]) -> Complexity:
     """Counts in eval mode at batch size 1, from one trace of the forward pass.
 
     `params`: elements of all parameters, shared ones once, frozen ones too.

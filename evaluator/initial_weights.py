@@ -11,9 +11,8 @@ import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from attnas.search_space import Architecture, Backbone, InputError, SearchSpace
-from attnas.search_space.build import build
-from attnas.search_space.errors import first_line
+from attnas.core import InputError, first_line
+from attnas.search_space import Architecture, Backbone, SearchSpace, Supernet, build, read_parts
 
 SHOWN = 3  # names of a mismatch that an error lists
 
@@ -71,22 +70,18 @@ class FromSupernet:
     label: str = "supernet"
 
     def network(self, architecture: Architecture, seed: int) -> nn.Module:
-        """The seed is of no account: all weights are inherited.
+        """The seed is ignored: all weights are inherited.
 
         Raises:
             InputError: the file is missing, damaged, or of another space.
         """
-        subnet: nn.Module = self._supernet.subnet(architecture)
-        return subnet
+        return self._supernet.subnet(architecture)
 
     @cached_property
-    def _supernet(self) -> Any:
-        from attnas.search_space.supernet import Supernet
-
+    def _supernet(self) -> Supernet:
         net = Supernet(self.space, seed=0)
         try:
-            kept = torch.load(self.file, map_location="cpu", weights_only=True)
-            net.load_state_dict(kept["parts"]["supernet"])
+            net.load_state_dict(read_parts(self.file)["supernet"])
         except FileNotFoundError:
             raise InputError(
                 f"the run has no supernet: there is no {self.file}. Take a strategy that trains "
@@ -157,7 +152,7 @@ def _check(kept: Mapping[str, Any], backbone: Backbone, path: Path) -> None:
     ]
     if faults:
         raise InputError(
-            f"'{path}' has not the weights of the plain {backbone.name}; {'; '.join(faults)}.",
+            f"'{path}' lacks the weights of the plain {backbone.name}; {'; '.join(faults)}.",
             key="init",
         )
 

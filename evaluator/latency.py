@@ -21,7 +21,7 @@ from torch import nn
 from .devices import Device
 
 Clock = Callable[[], int]  # nanoseconds
-InputShape = tuple[int, int, int]
+InputShape = tuple[int, ...]
 
 _CONFIDENCE = 0.95
 _WARM_UP_SECONDS = 0.05

@@ -1,21 +1,21 @@
 """The regression behind the latency table.
 
-latency / plain latency = base + sum over the stages of entry(stage, choice) + noise
+latency / plain latency = base + sum over the decisions of entry(decision, option) + noise
 
 With tens of entries and few sightings of each, plain least squares would fit the noise.
-The entries are therefore not free: each is a sum of what its likes share (the block by the
-units it stands in and by the elements it sees, over all stages; the block in this stage; its
-ratio; its placement) and of what is its own, and all of these are shrunk alike (ridge). An
-entry seen often is what the measurements say; one seen seldom is near its likes.
+The entries are therefore not free: each is a sum of what its likes share (of attention the block
+by its sites and by the elements that it sees, over all stages; the block in this stage; its
+ratio; its placement: `Decision.parts`) and of what is its own, and all of these are shrunk alike
+(ridge). An entry seen often is what the measurements say; one seen seldom is near its likes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnas.search_space import NONE, Architecture, Choice, SearchSpace
+from attnas.search_space import Architecture, SearchSpace
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ _PENALTIES = np.logspace(-4, 2, 25)
 
 @dataclass(frozen=True)
 class Fit:
-    """`base` and `entries` (stage after stage, option after option) as ratios to plain."""
+    """`base` and `entries` (decision after decision, option after option) as ratios to plain."""
 
     base: float
     entries: Floats
@@ -38,11 +38,7 @@ def fit(space: SearchSpace, architectures: Sequence[Architecture], ratios: Float
 
     The plain backbone, whose ratio is 1 by definition, counts as one measured network more.
     """
-    shared = _shared(space)
-    design = np.array([space.encode(a) for a in architectures] + [np.zeros(space.encoded_size)])
-    target = np.append(ratios, 1.0)
-    penalty = min(_PENALTIES, key=lambda p: _leave_one_out(design @ shared, target, p))
-    return _solve(design, shared, target, float(penalty))
+    return _fit(_design(space, architectures), _shared(space), np.append(ratios, 1.0))
 
 
 def cross_validated(
@@ -52,90 +48,74 @@ def cross_validated(
 
     The fit has chosen its penalty without the fold too. NaN for a single network.
     """
+    from sklearn.model_selection import PredefinedSplit
+
     predicted = np.full(len(ratios), np.nan)
+    design, shared = _design(space, architectures), _shared(space)
+    target = np.append(ratios, 1.0)
     folds = np.arange(len(ratios)) % min(_FOLDS, len(ratios))
-    for fold in range(folds.max() + 1):
-        inside = np.flatnonzero(folds == fold).tolist()
-        outside = np.flatnonzero(folds != fold).tolist()
-        if not outside:
-            break
-        fitted = fit(space, [architectures[i] for i in outside], ratios[outside])
-        for i in inside:
-            predicted[i] = fitted.base + fitted.entries @ space.encode(architectures[i])
+    split = PredefinedSplit(np.append(folds, -1))  # the plain backbone is in none of them
+    for known, held_out in split.split():
+        if len(known) > 1:
+            fitted = _fit(design[known], shared, target[known])
+            predicted[held_out] = fitted.base + design[held_out] @ fitted.entries
     return predicted
 
 
-def _solve(design: Floats, shared: Floats, target: Floats, penalty: float) -> Fit:
-    """The posterior of a Gaussian prior of variance noise / penalty on what is shared.
+def _design(space: SearchSpace, architectures: Sequence[Architecture]) -> Floats:
+    """The encodings of the networks, and of the plain backbone as the last."""
+    return np.array([*(space.encode(a) for a in architectures), np.zeros(space.encoded_size)])
 
-    The base is not shrunk.
+
+def _fit(design: Floats, shared: Floats, target: Floats) -> Fit:
+    """What the entries share is shrunk, the base is not.
+
+    The standard errors are those of the posterior of a Gaussian prior whose variance is the
+    noise's over the penalty.
     """
-    rows = np.column_stack([np.ones(len(target)), design @ shared])
-    shrinkage = np.diag([0.0] + [penalty] * shared.shape[1])
-    inverse = np.linalg.pinv(rows.T @ rows + shrinkage, hermitian=True)
-    solution = inverse @ rows.T @ target
-    freedom = float(np.trace(rows @ inverse @ rows.T))
-    left = target - rows @ solution
+    from sklearn.linear_model import RidgeCV
+
+    rows = design @ shared
+    ridge = RidgeCV(alphas=_PENALTIES, gcv_mode="svd").fit(rows, target)
+    penalty = float(ridge.alpha_)
+    centred = rows - rows.mean(axis=0)
+    inverse = np.linalg.inv(centred.T @ centred + penalty * np.eye(rows.shape[1]))
+    freedom = 1 + float(np.trace(centred @ inverse @ centred.T))
+    left = target - ridge.predict(rows)
     noise = float(left @ left) / max(len(target) - freedom, 1.0)
-    spread = np.einsum("ij,jk,ik->i", shared, inverse[1:, 1:], shared)
+    spread = np.einsum("ij,jk,ik->i", shared, inverse, shared)
     return Fit(
-        base=float(solution[0]),
-        entries=shared @ solution[1:],
+        base=float(ridge.intercept_),
+        entries=shared @ ridge.coef_,
         standard_errors=np.sqrt(noise * np.maximum(spread, 0.0)),
         penalty=penalty,
     )
 
 
-def _leave_one_out(rows: Floats, target: Floats, penalty: float) -> float:
-    """Sum of squared leave-one-out errors, from one fit: residual / (1 - leverage)."""
-    centred = rows - rows.mean(axis=0)  # the base is not shrunk: it takes the means
-    kernel = centred @ centred.T
-    hat = np.linalg.solve(kernel + penalty * np.eye(len(target)), kernel).T + 1 / len(target)
-    errors = (target - hat @ target) / np.maximum(1 - np.diag(hat), 1e-9)
-    return float(errors @ errors)
-
-
 def _shared(space: SearchSpace) -> Floats:
-    """What the entries consist of: shape (entries, parts). `none` costs nothing: zeros."""
-    numbers: dict[tuple[str, ...], int] = {}
-    entries: list[dict[int, float]] = []
-    sizes = _sizes(space)
-    means = {
-        key: float(np.mean([size[key] for size in sizes if size[key]] or [1.0])) for key in (0, 1)
-    }
-    options = [
-        (s, c) for s, allowed in zip(space.stage_names, space.allowed, strict=True) for c in allowed
+    """What the entries consist of: shape (entries, parts).
+
+    Parts of one kind, such as the elements that blocks see, are scaled to a mean of 1.
+    """
+    entries = [
+        decision.parts(option, space.backbone)
+        for decision, options in zip(space.decisions, space.options, strict=True)
+        for option in options
     ]
-    for (stage, choice), size in zip(options, sizes, strict=True):
-        parts: dict[tuple[str, ...], float] = {}
-        if choice != NONE:
-            block, ratio, placement = choice.block, str(choice.ratio), str(choice.placement)
-            parts = {
-                ("units", block): size[0] / means[0],
-                ("elements", block): size[1] / means[1],
-                ("stage", stage, block): 1.0,
-                ("ratio", stage, block, ratio): 1.0,
-                ("placement", stage, block, placement): 1.0,
-                ("own", stage, str(choice)): 1.0,
-            }
-        entries.append({numbers.setdefault(k, len(numbers)): v for k, v in parts.items()})
-    shared = np.zeros((len(entries), max(len(numbers), 1)))
+    means = _means(entries)
+    names = list(dict.fromkeys(part for entry in entries for part in entry))
+    shared = np.zeros((len(entries), max(len(names), 1)))
     for row, entry in zip(shared, entries, strict=True):
-        for number, value in entry.items():
-            row[number] = value
+        for part, value in entry.items():
+            row[names.index(part)] = value / means.get(part[0], 1.0)
     return shared
 
 
-def _sizes(space: SearchSpace) -> list[tuple[float, float]]:
-    """For each entry the number of its sites, and the elements of their maps together."""
-    return [
-        _size(space, stage, choice)
-        for stage, allowed in zip(space.stage_names, space.allowed, strict=True)
-        for choice in allowed
-    ]
-
-
-def _size(space: SearchSpace, stage: str, choice: Choice) -> tuple[float, float]:
-    found = [unit.get(str(choice.placement)) for unit in space.backbone.sites(stage)]
-    sites = [site for site in found if site is not None]
-    return float(len(sites)), float(sum(s.channels * s.height * s.width for s in sites))
+def _means(entries: Sequence[Mapping[tuple[str, ...], float]]) -> dict[str, float]:
+    """The mean size of the parts of each kind."""
+    sizes: dict[str, list[float]] = {}
+    for entry in entries:
+        for part, value in entry.items():
+            if value:
+                sizes.setdefault(part[0], []).append(abs(value))
+    return {kind: float(np.mean(found)) for kind, found in sizes.items()}

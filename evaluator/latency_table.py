@@ -1,7 +1,7 @@
-"""The latency table: a regression of whole networks' latencies on their choices.
+"""The latency table: a regression of whole networks' latencies on their options.
 
-One entry per (stage, choice), fitted by least squares over random whole networks, so that each
-network measures as many entries as it has stages and caches behave as they will. Adding up
+One entry per (decision, option), fitted by least squares over random whole networks, so that each
+network measures as many entries as it has decisions and caches behave as they will. Adding up
 differences of one change at a time instead would add up their noise too.
 """
 
@@ -12,12 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
 
-from attnas.search_space import Architecture, SearchSpace
-from attnas.search_space.build import build
+from attnas.core import AdditiveCost, rank_correlation
+from attnas.search_space import Architecture, SearchSpace, build
 
-from .additive import AdditiveCost
 from .devices import Device
 from .latency import measure_latency, measure_reference
 from .latency_regression import Fit, cross_validated, fit
@@ -56,7 +54,7 @@ class TableError:
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Latency by choice of each stage, with the error on networks that were held out.
+    """Latency by option of each decision, with the error on networks that were held out.
 
     `standard_errors` are those of `cost.costs`, in ms. `plain_ms` is the measured latency of
     the plain backbone, to which the figures are relative. `cost.base` is near it, not equal:
@@ -74,7 +72,7 @@ class LatencyTable:
         """Milliseconds a batch."""
         if architecture.is_plain:
             return self.plain_ms
-        return self.cost.of(architecture, self.space)
+        return self.cost.at(self.space.positions(architecture))
 
     def relative_to(self, plain_ms: float) -> "LatencyTable":
         """The table where the plain backbone takes `plain_ms`.
@@ -92,13 +90,18 @@ class LatencyTable:
         )
 
     @property
+    def margin(self) -> float:
+        """The share by which 95 % of the predictions are off at most."""
+        return self.error.margin
+
+    @property
     def trusted(self) -> bool:
         """Whether the held-out error is at most `TRUSTED_MAPE`."""
         return self.error.mape <= TRUSTED_MAPE
 
     def surely_above(self, architecture: Architecture, bound_ms: float) -> bool:
         """Whether the prediction is above the bound by more than the margin of error."""
-        return self.predict(architecture) > bound_ms * (1 + self.error.margin)
+        return self.predict(architecture) > bound_ms * (1 + self.margin)
 
 
 def make_latency_table(
@@ -171,9 +174,9 @@ def fit_latency_table(
     fitted = fit(space, architectures, measured)
     return LatencyTable(
         space=space,
-        cost=AdditiveCost("latency_ms", fitted.base * plain_ms, _by_stage(space, fitted, plain_ms)),
+        cost=AdditiveCost("latency_ms", fitted.base * plain_ms, _entries(space, fitted, plain_ms)),
         error=held_out_error(cross_validated(space, architectures, measured), measured),
-        standard_errors=_by_stage(space, fitted, plain_ms, errors=True),
+        standard_errors=_entries(space, fitted, plain_ms, errors=True),
         plain_ms=plain_ms,
         seconds=seconds,
     )
@@ -194,7 +197,7 @@ def held_out_error(predicted: NDArray[np.float64], measured: NDArray[np.float64]
     missed = float(((measured - predicted) ** 2).sum())
     return TableError(
         mape=float(relative.mean()),
-        tau=float(kendalltau(predicted, measured).statistic),
+        tau=rank_correlation(predicted.tolist(), measured.tolist()).tau,
         r2=1 - missed / spread if spread > 0 else math.nan,
         margin=float(np.quantile(relative, 0.95, method="higher")),
         networks=len(measured),
@@ -203,25 +206,25 @@ def held_out_error(predicted: NDArray[np.float64], measured: NDArray[np.float64]
 
 def wanted_networks(space: SearchSpace) -> int:
     """How many networks show every option several times."""
-    most = max(len(options) for options in space.allowed)
+    most = max(len(options) for options in space.options)
     return min(max(_LEAST_NETWORKS, _NETWORKS_AN_OPTION * most), space.size)
 
 
 def design(space: SearchSpace, rng: np.random.Generator, networks: int) -> list[Architecture]:
-    """Distinct random networks in which a stage's options stand about equally often.
+    """Distinct random networks in which a decision's options are about equally frequent.
 
-    Each stage goes through random orders of its options, one after the other; of a space
+    Each decision goes through random orders of its options, one after the other; of a space
     with no more networks than that, all.
     """
     if space.size <= networks:
         return [space.at(int(i)) for i in rng.permutation(space.size)]
     found: dict[Architecture, None] = {}
-    columns = [_turns(len(options), rng) for options in space.allowed]
+    columns = [_turns(len(options), rng) for options in space.options]
     while len(found) < networks:
-        choices = [
-            options[next(turns)] for options, turns in zip(space.allowed, columns, strict=True)
+        drawn = [
+            options[next(turns)] for options, turns in zip(space.options, columns, strict=True)
         ]
-        found.setdefault(Architecture(space.backbone, tuple(choices), space.identity_start))
+        found.setdefault(space.architecture(drawn))
     return list(found)
 
 
@@ -231,14 +234,14 @@ def _turns(count: int, rng: np.random.Generator) -> Iterator[int]:
         yield from rng.permutation(count).tolist()
 
 
-def _by_stage(
+def _entries(
     space: SearchSpace, fitted: Fit, factor: float, *, errors: bool = False
 ) -> tuple[tuple[float, ...], ...]:
-    """The fit's entries times a factor, by stage and option."""
+    """The fit's entries times a factor, by decision and option."""
     entries = fitted.standard_errors if errors else fitted.entries
-    ends = np.cumsum([len(options) for options in space.allowed])
+    ends = np.cumsum([len(options) for options in space.options])
     return tuple(tuple((factor * part).tolist()) for part in np.split(entries, ends[:-1]))
 
 
 def _scaled(entries: tuple[tuple[float, ...], ...], factor: float) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(factor * entry for entry in stage) for stage in entries)
+    return tuple(tuple(factor * entry for entry in decision) for decision in entries)

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 from .modes import evaluating
 
 
-def peak_activation_mb(network: nn.Module, input_shape: tuple[int, int, int]) -> float:
+def peak_activation_mb(network: nn.Module, input_shape: tuple[int, ...]) -> float:
     """Most megabytes (1e6 bytes) of activations alive at one time, for one image.
 
     A tensor is alive from the operator that makes it to the last one that reads it, the

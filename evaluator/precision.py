@@ -19,7 +19,7 @@ _WORTH_IT = 1.25  # times faster; a narrow margin would come out differently fro
 _log = logging.getLogger(__name__)
 
 
-def resolved_precision(precision: Precision, device: str) -> Precision:
+def resolved_precision(precision: Precision, device: str) -> str:
     """What a recipe's `precision` means on a device: 'auto' becomes one of the others.
 
     To be asked before a training begins, as the first answer may be measured.
@@ -29,7 +29,7 @@ def resolved_precision(precision: Precision, device: str) -> Precision:
     return precision
 
 
-def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+def autocast(precision: str, device: torch.device) -> torch.autocast:
     """What a forward pass runs in under a resolved precision; weights stay float32.
 
     Each pass has one of its own: it keeps copies of the weights, which the next step changes.

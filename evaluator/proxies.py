@@ -7,6 +7,7 @@ on the run itself: `attnas.results.proxy_correlations`.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -14,36 +15,57 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from attnas.results import PROXIES
-from attnas.search_space import Architecture
-from attnas.search_space.build import build
+from attnas.search_space import Architecture, build
 
 from .batches import Batches
+from .data import Data
+from .recipe import Recipe
+from .tasks import Task
+from .tasks.task import Loss
 
 _RECTIFIERS = (F.relu, F.relu6, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
 
 
 def proxies(
-    architecture: Architecture, names: Iterable[str], batch: tuple[Tensor, Tensor], *, seed: int
+    architecture: Architecture,
+    names: Iterable[str],
+    batch: tuple[Tensor, Tensor],
+    loss: Loss,
+    *,
+    seed: int,
 ) -> dict[str, float]:
     """The proxies of these names, each on a network built anew with the papers' starts.
 
     Not with near-identity starts: with those all candidates compute the same function.
     """
     plain_starts = replace(architecture, identity_start=False)
-    inputs, labels = batch
+    inputs, targets = batch
     found = {}
     for name in names:
         network = build(plain_starts, seed=seed)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # for dropout
-            found[name] = _proxy(name, network, inputs, labels)
+            found[name] = _proxy(name, network, inputs, targets, loss)
     return found
 
 
-def proxy_batch(batches: Batches, seed: int) -> tuple[Tensor, Tensor]:
-    """The first training batch of a seed, the same for all architectures."""
-    return next(iter(batches.epoch(seed, 0)))
+class BatchProxies:
+    """The proxies of these names on the first training batch of a seed, of any architecture."""
+
+    def __init__(
+        self, names: Sequence[str], data: Data, task: Task, recipe: Recipe, *, seed: int
+    ) -> None:
+        self.names, self.seed = tuple(names), seed
+        self._loss = task.loss(data, "cpu")
+        layout = torch.contiguous_format  # safe for every network (`safe_layout`)
+        self._batches = partial(Batches, data, recipe, layout=layout, spatial=task.spatial)
+
+    def __call__(self, architecture: Architecture) -> dict[str, float]:
+        return proxies(architecture, self.names, self._batch, self._loss, seed=self.seed)
+
+    @cached_property
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        return next(iter(self._batches().epoch(self.seed, 0)))
 
 
 def synflow(network: nn.Module, input_shape: Sequence[int]) -> float:
@@ -82,8 +104,8 @@ def naswot(network: nn.Module, inputs: Tensor) -> float:
     return float(torch.linalg.slogdet(codes.kernel).logabsdet)
 
 
-def grad_norm(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
-    """Sum over all parameters of the Euclidean norm of the cross-entropy's gradient, one batch.
+def grad_norm(network: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss) -> float:
+    """Sum over all parameters of the Euclidean norm of the loss's gradient, one batch.
 
     Source: Abdelfattah et al. 2021, arXiv:2101.08134, section 3.2 (there over the weights of
     convolutions and linear layers; here blocks with parameters of their own count too).
@@ -92,7 +114,7 @@ def grad_norm(network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
     for parameter in network.parameters():
         parameter.requires_grad_(True)
     network.zero_grad()
-    F.cross_entropy(network(inputs), labels).backward()
+    loss(network(inputs), targets).backward()
     norms = (p.grad.norm().item() for p in network.parameters() if p.grad is not None)
     return float(sum(norms))
 
@@ -120,12 +142,12 @@ def _rectifies(function: Any, arguments: Mapping[str, Any]) -> bool:
     return function in _RECTIFIERS
 
 
-def _proxy(name: str, network: nn.Module, inputs: Tensor, labels: Tensor) -> float:
+def _proxy(name: str, network: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss) -> float:
     if name == "synflow":
         return synflow(network, inputs.shape[1:])
     network.to(inputs.device)
     if name == "naswot":
         return naswot(network, inputs)
     if name == "grad_norm":
-        return grad_norm(network, inputs, labels)
-    raise ValueError(f"there is no proxy {name!r}; there are {', '.join(PROXIES)}")
+        return grad_norm(network, inputs, targets, loss)
+    raise ValueError(f"there is no proxy {name!r}")

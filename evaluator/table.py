@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow
 
-from attnas.results import METRICS
-from attnas.search_space import Architecture, AttnasError, InputError, SearchSpace
+from attnas.core import METRICS, AttnasError, InputError, in_order
+from attnas.search_space import Architecture, SearchSpace
 
 KEY = "evaluator.table"
 
@@ -44,7 +44,7 @@ class Table:
     def load(cls, path: str | Path, space: SearchSpace, *, metrics: Iterable[str] = ()) -> "Table":
         """Reads a Parquet or CSV file with one row an architecture and fidelity.
 
-        Columns: one per stage with the choice's text in any spelling, `epochs`, `seconds`, and
+        Columns: one per decision with the option's text in any spelling, `epochs`, `seconds`, and
         one per metric by its name. Where there is a column `state`, only rows with `complete`
         count. Other columns are ignored, and metrics without a value left out of their row.
         The plain backbone is kept also where the space does not have it.
@@ -142,11 +142,11 @@ class _Reader:
         return f"of {rows}, {' and '.join(reasons)}."
 
     def _architecture(self, record: Mapping[Any, Any]) -> Architecture | None:
-        texts = {stage: str(record[stage]) for stage in self.space.stage_names}
+        texts = {name: str(record[name]) for name in self.space.names}
         try:
             return self.space.architecture(texts)
         except InputError as error:
-            if all(text.strip() == "none" for text in texts.values()):
+            if [text.strip() for text in texts.values()] == list(self.space.plain.options):
                 return self.space.plain
             self.first_outside = self.first_outside or str(error).rstrip(".")
             return None
@@ -173,14 +173,15 @@ def _recorded_metrics(
     path: str | Path, frame: pd.DataFrame, space: SearchSpace, required: tuple[str, ...]
 ) -> tuple[str, ...]:
     """The metrics of which the file has a column; its other columns are checked."""
-    recorded = tuple(name for name in METRICS if name in frame.columns)
-    needed = (*space.stage_names, "epochs", "seconds", *required)
+    known = [str(name) for name in frame.columns if str(name) in METRICS or name in required]
+    recorded = tuple(in_order(known))
+    needed = (*space.names, "epochs", "seconds", *required)
     missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise _error(
             path,
-            f"lacks {_columns(missing)}. A table has a column for each stage "
-            f"({', '.join(space.stage_names)}), for epochs, seconds and each metric; this one has "
+            f"lacks {_columns(missing)}. A table has a column for each decision "
+            f"({', '.join(space.names)}), for epochs, seconds and each metric; this one has "
             f"{', '.join(map(str, frame.columns)) or 'none'}.",
         )
     if not recorded:

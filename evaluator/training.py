@@ -1,29 +1,38 @@
-"""Brief training and scoring of a network on images that fit into memory."""
+"""Brief training and scoring of a network."""
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from attnas.search_space.errors import first_line
+from attnas.core import (
+    METRICS,
+    Interval,
+    ItemScores,
+    OnEpoch,
+    TrainingResult,
+    Z,
+    described,
+    first_line,
+)
+from attnas.search_space import Checkpoint, Stateful
 
 from .batches import Batches, network_seed, safe_layout
-from .checkpoint import Checkpoint
 from .data import Data, Pool
 from .optimizer import set_rate, sgd
 from .precision import autocast, resolved_precision
-from .recipe import Precision, Recipe, half_epochs
+from .recipe import Recipe, half_epochs
+from .tasks import Task
+from .tasks.task import Loss
 
 Failure = Literal["diverged", "out of memory", "time limit", "raised"]
 Split = Literal["validation", "test"]
-OnEpoch = Callable[[int, float], None]
 
 CHECKPOINT_SECONDS = 60.0
 """A training with a checkpoint writes it at the end of an epoch when the last is so old."""
@@ -40,42 +49,12 @@ class TrainingFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Score:
-    """Top-1 from 0 to 1, mean cross-entropy in nats, and which images were right.
-
-    `correct` has one bit an image in the pool's order, most significant first (numpy.packbits).
-    """
-
-    accuracy: float
-    loss: float
-    correct: bytes
-    images: int
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The score on the split after the last epoch; `history` is the training loss by epoch.
-
-    `seconds` counts what this call trained, not what it went on from. `half_size`: scored on
-    images of half the side.
-    """
-
-    accuracy: float
-    loss: float
-    correct: bytes
-    images: int
-    epochs: int
-    seconds: float
-    history: tuple[float, ...]
-    precision: str
-    half_size: bool = False
-
-
-@dataclass(frozen=True)
 class _Setting:
     """What every step of one training has in common."""
 
-    precision: Precision
+    data: Data
+    task: Task
+    precision: str
     batches: Batches
     begin: float
     limit_s: float
@@ -109,81 +88,111 @@ class _Epoch:
 def train(
     network: nn.Module,
     data: Data,
+    task: Task,
     recipe: Recipe,
     *,
     seed: int,
     epochs: int | None = None,
-    of: int | None = None,
+    schedule_epochs: int | None = None,
     device: str = "cpu",
     on_epoch: OnEpoch | None = None,
     split: Split = "validation",
+    metrics: Sequence[str] = (),
     checkpoint: Checkpoint | None = None,
-) -> Outcome:
+) -> TrainingResult:
     """Trains the network in place and scores it on a split.
 
-    Order and augmentation of the images are drawn from (seed, epoch) and from nothing else, so
+    Order and augmentation of the items are drawn from (seed, epoch) and from nothing else, so
     that networks trained with one seed see the same batches; so are a network's own draws
-    (dropout). With the same seed, threads and machine the outcome is the same to the last bit.
-    The last batch is dropped if it has one image, as batch norm needs two. All images are moved
-    to the device at once.
+    (dropout). With the same seed, threads and machine the result is the same to the last bit.
+    The last batch is dropped if it has one item, as batch norm needs two.
 
-    A training that stops before `of` epochs while images are still of half the side is scored
-    on such images, the only ones that its weights and batch norms know; `half_size` says so.
+    A training that stops before `schedule_epochs` while images are still of half the side is
+    scored on such images, the only ones that its weights and batch norms know; `half_size` of
+    the result says so.
 
     Args:
         epochs: instead of the recipe's.
-        of: the epochs that learning rate and image sizes are laid out for, `epochs` if None.
+        schedule_epochs: what learning rate and image sizes are laid out for, `epochs` if None.
         on_epoch: called with the number of epochs done and the mean training loss.
+        metrics: registered metrics that are computed from all outputs (`Metric.measure`), beside
+            the task's.
         checkpoint: what to go on from if it is there, to the same network to the last bit as
-            in one go. It is left behind: who has kept the outcome deletes it.
+            in one go. It is left behind: who has kept the result deletes it.
 
     Raises:
         TrainingFailed: the loss is not finite, memory or time is used up, or the network raises.
     """
     begin = time.monotonic()
     epochs = recipe.epochs if epochs is None else epochs
-    of = epochs if of is None else of
+    schedule = epochs if schedule_epochs is None else schedule_epochs
     if epochs < 1:
         raise ValueError(f"epochs must be at least 1, not {epochs}")
-    if of < epochs:
-        raise ValueError(f"{epochs} epochs are more than the schedule's {of}")
-    setting = _setting(network, data, recipe, device, begin)
-    small_epochs = half_epochs(recipe, of, *data.input_shape[1:])
-    planned = [_Epoch(seed, n, of, small=n < small_epochs) for n in range(epochs)]
-    history = _train_epochs(network, recipe, setting, planned, on_epoch, checkpoint)
-    half_size = epochs < of and epochs <= small_epochs
+    if schedule < epochs:
+        raise ValueError(f"{epochs} epochs are more than the schedule's {schedule}")
+    setting = _setting(network, data, task, recipe, device, begin)
+    small_epochs = half_epochs(recipe, schedule, data.input_shape)
+    planned = [_Epoch(seed, n, schedule, small=n < small_epochs) for n in range(epochs)]
+    losses = _train_epochs(network, recipe, setting, planned, on_epoch, checkpoint)
+    half_size = epochs < schedule and epochs <= small_epochs
     with _failures(), _reproducible(setting.device):
-        score = _score(network, getattr(data, split), setting, small=half_size)
-    if not math.isfinite(score.loss):
-        raise TrainingFailed("diverged", f"the {split} loss is {score.loss}")
-    return Outcome(
-        **vars(score),
-        epochs=epochs,
+        figures, scores = _score(network, getattr(data, split), setting, metrics, small=half_size)
+    _check_finite(figures, f"the {split} loss")
+    return TrainingResult(
+        metrics=figures,
         seconds=time.monotonic() - begin,
-        history=tuple(history),
+        intervals={scores.metric: interval_of(scores)},
+        scores=scores,
+        epochs=epochs,
+        losses=tuple(losses),
         precision=setting.precision,
         half_size=half_size,
     )
 
 
 def evaluate(
-    network: nn.Module, pool: Pool, data: Data, recipe: Recipe, *, device: str = "cpu"
-) -> Score:
+    network: nn.Module,
+    pool: Pool,
+    data: Data,
+    task: Task,
+    recipe: Recipe,
+    *,
+    device: str = "cpu",
+    metrics: Sequence[str] = (),
+) -> TrainingResult:
     """Scores a trained network on a pool, normalised by `data.train` as in its training.
 
     Raises:
         TrainingFailed: memory or time is used up, or the network raises.
     """
-    setting = _setting(network, data, recipe, device, time.monotonic())
+    setting = _setting(network, data, task, recipe, device, time.monotonic())
     with _failures(), _reproducible(setting.device):
         setting.place(network)
-        return _score(network, pool, setting)
+        figures, scores = _score(network, pool, setting, metrics)
+    return TrainingResult(figures, 0.0, {scores.metric: interval_of(scores)}, scores)
 
 
-def _setting(network: nn.Module, data: Data, recipe: Recipe, device: str, begin: float) -> _Setting:
+def interval_of(scores: ItemScores) -> Interval:
+    """The 95 % interval of the mean over other items; of a share that of Wilson (1927)."""
+    n, mean = scores.items, scores.mean
+    if scores.kind == "bits":
+        centre = (mean + Z * Z / (2 * n)) / (1 + Z * Z / n)
+        half = Z / (1 + Z * Z / n) * math.sqrt(mean * (1 - mean) / n + (Z / (2 * n)) ** 2)
+        return min(mean, max(0.0, centre - half)), max(mean, min(1.0, centre + half))
+    half = Z * float(scores.values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+    return mean - half, mean + half
+
+
+def _setting(
+    network: nn.Module, data: Data, task: Task, recipe: Recipe, device: str, begin: float
+) -> _Setting:
     return _Setting(
+        data=data,
+        task=task,
         precision=resolved_precision(recipe.precision, device),
-        batches=Batches(data, recipe, device=device, layout=safe_layout(network)),
+        batches=Batches(
+            data, recipe, device=device, layout=safe_layout(network), spatial=task.spatial
+        ),
         begin=begin,
         limit_s=math.inf if recipe.time_limit_s is None else recipe.time_limit_s,
     )
@@ -200,16 +209,19 @@ def _train_epochs(
     """Trains the planned epochs that the checkpoint does not hold; every epoch's mean loss."""
     with _failures(), _reproducible(setting.device):
         setting.place(network)
+        loss_of = setting.task.loss(setting.data, str(setting.device))
         optimizer = sgd(network, recipe)
-        done = checkpoint.restore(network, optimizer, at_most=len(planned)) if checkpoint else []
+        parts: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
+        done = checkpoint.restore(parts, at_most=len(planned)) if checkpoint else []
     written = time.monotonic()
     for epoch in planned[len(done) :]:
         with _failures(_SMALL_NOTE if epoch.small else ""), _reproducible(setting.device):
-            loss = _train_epoch(network, optimizer, recipe, setting, epoch)
+            loss = _train_epoch(network, loss_of, optimizer, recipe, setting, epoch)
         done.append(loss)
         last = epoch is planned[-1] and len(done) < epoch.count
         if checkpoint and (last or time.monotonic() - written > CHECKPOINT_SECONDS):
-            checkpoint.save(network, optimizer, done)
+            with suppress(OSError, RuntimeError):  # it saves time: a training needs none
+                checkpoint.save(parts, done)
             written = time.monotonic()
         if on_epoch is not None:
             on_epoch(len(done), loss)
@@ -218,23 +230,24 @@ def _train_epochs(
 
 def _train_epoch(
     network: nn.Module,
+    loss_of: Loss,
     optimizer: torch.optim.SGD,
     recipe: Recipe,
     setting: _Setting,
     epoch: _Epoch,
 ) -> float:
-    """One pass over the images; the mean training loss."""
+    """One pass over the items; the mean training loss."""
     torch.manual_seed(network_seed(epoch.seed, epoch.number))
     steps = len(setting.batches)
     network.train()
     total = 0.0
     batches = setting.batches.epoch(epoch.seed, epoch.number, small=epoch.small)
-    for number, (inputs, labels) in enumerate(batches):
+    for number, (inputs, targets) in enumerate(batches):
         setting.check_time()
         set_rate(optimizer, recipe, epoch.number * steps + number, epoch.count * steps)
         with setting.autocast():
-            logits = network(inputs)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+            outputs = network(inputs)
+        loss = loss_of(outputs.float(), targets)
         value = loss.item()
         if not math.isfinite(value):
             where = f"epoch {epoch.number + 1}"
@@ -247,22 +260,47 @@ def _train_epoch(
 
 
 @torch.inference_mode()
-def _score(network: nn.Module, pool: Pool, setting: _Setting, *, small: bool = False) -> Score:
+def _score(
+    network: nn.Module,
+    pool: Pool,
+    setting: _Setting,
+    metrics: Sequence[str] = (),
+    *,
+    small: bool = False,
+) -> tuple[dict[str, float], ItemScores]:
+    """The task's metrics and those asked for beside them, and the items' scores."""
     network.eval()
-    right, total = [], 0.0
-    for inputs, labels in setting.batches.scoring(pool, small=small):
+    task, scorer = setting.task, setting.task.scorer(setting.data)
+    measured = [name for name in metrics if _is_measured(name, task)]
+    kept: list[tuple[Tensor, Tensor]] = []
+    for inputs, targets in setting.batches.scoring(pool, small=small):
         setting.check_time()
         with setting.autocast():
-            logits = network(inputs)
-        right.append((logits.argmax(1) == labels).cpu())
-        total += F.cross_entropy(logits.double(), labels, reduction="sum").item()
-    correct = torch.cat(right).numpy()
-    return Score(
-        accuracy=int(correct.sum()) / len(correct),
-        loss=total / len(correct),
-        correct=np.packbits(correct).tobytes(),
-        images=len(correct),
-    )
+            outputs = network(inputs)
+        scorer.update(outputs.double(), targets)
+        if measured:
+            kept.append((outputs.float().cpu(), targets.cpu()))
+    found = scorer.result()
+    figures = dict(found.metrics)
+    if measured:
+        outputs, targets = (torch.cat(parts) for parts in zip(*kept, strict=True))
+        for name in measured:
+            measure = METRICS[name].measure
+            assert measure is not None
+            figures[name] = float(measure(outputs, targets))
+    scores = np.asarray(found.scores)
+    return figures, ItemScores.of(task.scored, scores)
+
+
+def _is_measured(name: str, task: Task) -> bool:
+    metric = described(name)
+    return name not in task.metrics and not metric.cheap and metric.measure is not None
+
+
+def _check_finite(figures: dict[str, float], what: str) -> None:
+    loss = figures["validation_loss"]
+    if not math.isfinite(loss):
+        raise TrainingFailed("diverged", f"{what} is {loss}")
 
 
 @contextmanager

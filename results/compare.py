@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnas.search_space import InputError
+from attnas.core import InputError, Objective, Points, Trial, hypervolume
 
-from .front import Points, hypervolume, losses
-from .metrics import Objective
+from .front import losses
 from .rows import flatten, recommended
-from .trial import Trial
 
 if TYPE_CHECKING:
     from .run import Run
 
 MARGIN = 0.1  # by which the reference point lies beyond the worst point, so that extremes count
-FACTS = ("backbone", "identity_start", "data", "device", "recipe")  # what makes figures comparable
+FACTS = (
+    "backbone",
+    "identity_start",
+    "data",
+    "device",
+    "task",
+    "recipe",
+)  # what makes figures comparable
 
 
 @dataclass(frozen=True)

@@ -1,62 +1,64 @@
 """Confirmation: what training the front again with new seeds says about the winner."""
 
-import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attnas.search_space import InputError
+from attnas.core import InputError, ItemScores, Metric, described, read, to_json, write
 
-from . import folder
-from .statistics import SeedDifference, seed_differences, unpack
+from .display import as_html, as_text
+from .statistics import SeedDifference, seed_differences
 
-VERSION = 1
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+VERSION = 2
 CONFIRMATION_FILE = "confirm.json"
 
 
 @dataclass(frozen=True)
 class ConfirmedScore:
-    """One training, scored on the test split: `correct` has one bit per image (packbits)."""
+    """One training, scored on the test split."""
 
     seed: int
-    accuracy: float  # from 0 to 1
-    correct: bytes
+    scores: ItemScores
+
+    @property
+    def value(self) -> float:
+        return self.scores.mean
 
 
 @dataclass(frozen=True)
 class Confirmed:
-    """An architecture trained with new seeds; `choices` is stage -> choice as text.
+    """An architecture trained with new seeds; `options` by the decision's name, as text.
 
     `trial` is the number in the run; None for a plain backbone that is no trial of it.
     """
 
     trial: int | None
-    choices: Mapping[str, str]
+    options: Mapping[str, str]
     scores: tuple[ConfirmedScore, ...]
 
     def __str__(self) -> str:
-        return " ".join(f"{stage}={choice}" for stage, choice in self.choices.items())
+        return " ".join(f"{name}={option}" for name, option in self.options.items())
 
     @property
-    def is_plain(self) -> bool:
-        return all(choice == "none" for choice in self.choices.values())
-
-    @property
-    def accuracy(self) -> float:
+    def value(self) -> float:
         """The mean over the seeds."""
-        return sum(score.accuracy for score in self.scores) / len(self.scores)
+        return sum(score.value for score in self.scores) / len(self.scores)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Confirmation:
     """The plain backbone and the front, each trained with the same new seeds.
 
     `winner` is the trial that the search recommends, chosen before any of these trainings:
     to pick the best of the new means would be as lucky a choice as the search's own, and
     its interval would promise too much. None if the search recommends the plain backbone.
-    `front` holds the other architectures, never the plain one; `images` are the test images.
+    `front` holds the other architectures, never the plain one. All are scored by one metric, on
+    the same items of the test split.
 
     Raises ValueError where that does not hold.
     """
@@ -65,7 +67,19 @@ class Confirmation:
     front: tuple[Confirmed, ...]
     winner: int | None
     epochs: int
-    images: int
+
+    def __repr__(self) -> str:
+        return as_text(self._shown())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._shown())
+
+    def _shown(self) -> "RenderableType":
+        from rich.console import Group
+
+        from .tables import confirmation_table
+
+        return Group(confirmation_table(self), self.verdict())
 
     def __post_init__(self) -> None:
         seeds = [score.seed for score in self.plain.scores]
@@ -74,14 +88,14 @@ class Confirmation:
         for entry in (self.plain, *self.front):
             if [score.seed for score in entry.scores] != seeds:
                 raise ValueError(f"trial {entry.trial} was not trained with the seeds {seeds}")
-            for score in entry.scores:
-                right = unpack(score.correct, self.images).mean()
-                if abs(score.accuracy - right) > 1e-6:
-                    raise ValueError(
-                        f"trial {entry.trial}, seed {score.seed}: accuracy {score.accuracy} "
-                        f"does not fit its bits ({right})"
-                    )
-        if not self.plain.is_plain or any(entry.is_plain for entry in self.front):
+        kinds = {
+            (s.scores.metric, s.scores.items)
+            for entry in (self.plain, *self.front)
+            for s in entry.scores
+        }
+        if len(kinds) > 1:
+            raise ValueError("the trainings were scored by other metrics, or on other items")
+        if any(entry.options == self.plain.options for entry in self.front):
             raise ValueError("the plain backbone is to be given as `plain`, and only there")
         if self.winner is not None and self.winner not in {entry.trial for entry in self.front}:
             raise ValueError(f"the winner, trial {self.winner}, is not among the confirmed")
@@ -90,64 +104,98 @@ class Confirmation:
     def seeds(self) -> tuple[int, ...]:
         return tuple(score.seed for score in self.plain.scores)
 
+    @property
+    def items(self) -> int:
+        """Of the test split."""
+        return self.plain.scores[0].scores.items
+
+    @property
+    def metric(self) -> Metric:
+        return described(self.plain.scores[0].scores.metric)
+
     @cached_property
     def differences(self) -> tuple[SeedDifference, ...]:
         """Each architecture of `front` against the plain backbone, in the same order."""
-        packed = [[score.correct for score in entry.scores] for entry in self.front]
-        plain = [score.correct for score in self.plain.scores]
-        return tuple(seed_differences(plain, packed, self.images))
+        others = [[score.scores for score in entry.scores] for entry in self.front]
+        plain = [score.scores for score in self.plain.scores]
+        return tuple(seed_differences(plain, others))
 
     @property
     def gain_is_real(self) -> bool:
-        """Whether the winner's interval lies above the plain backbone."""
+        """Whether the winner's interval lies beyond the plain backbone, on the better side."""
         pairs = zip(self.front, self.differences, strict=True)
-        above = [entry.trial for entry, difference in pairs if difference.interval[0] > 0]
-        return self.winner is not None and self.winner in above
+        better = [entry.trial for entry, difference in pairs if self.is_better(difference)]
+        return self.winner is not None and self.winner in better
+
+    def is_better(self, difference: SeedDifference) -> bool:
+        """Whether the whole interval is on the better side of the plain backbone."""
+        low, high = difference.interval
+        return low > 0 if self.metric.better == "max" else high < 0
 
     def verdict(self) -> str:
         """One sentence: whether the winner's gain over the plain backbone is real."""
         found = {e.trial: (e, d) for e, d in zip(self.front, self.differences, strict=True)}
         if self.winner is None:
             return (
-                "No attention is best: the search itself recommends the plain backbone"
-                f"{_others_above(found.values())}."
+                "The plain backbone is best: the search itself recommends it"
+                f"{self._others(found.values())}."
             )
         entry, difference = found[self.winner]
-        low, high = difference.interval
+        low, high = (self.metric.difference(end).lstrip("+") for end in difference.interval)
         head = (
-            f"Trial {entry.trial} ({entry}) {_relation(difference)} "
-            f"(95 % interval {100 * low:.2f} to {100 * high:.2f}, {difference.seeds} seeds, "
-            f"{difference.images:,} test images)"
+            f"Trial {entry.trial} ({entry}) {self._relation(difference)} "
+            f"(95 % interval {low} to {high}, {difference.seeds} seeds, "
+            f"{difference.items:,} test items)"
         )
         if difference.within_noise:
             return f"{head}: within noise; {_what_would_tell(difference)}."
-        if low > 0:
+        if self.is_better(difference):
             return f"{head}: the gain is real."
-        rest = [pair for trial, pair in found.items() if trial != self.winner]
-        others = _others_above(rest)
-        return f"{head}: {'this choice was luck' if others else 'no attention is best'}{others}."
+        others = self._others(pair for trial, pair in found.items() if trial != self.winner)
+        reason = "this architecture was luck" if others else "the plain backbone is best"
+        return f"{head}: {reason}{others}."
+
+    def _relation(self, difference: SeedDifference) -> str:
+        amount = self.metric.difference(abs(difference.difference)).lstrip("+")
+        unit = "points" if self.metric.format == "percent" else f"in {self.metric.heading}"
+        if self.is_better(difference):
+            return f"beats the plain backbone by {amount} {unit}"
+        if difference.difference == 0:
+            return "is level with the plain backbone"
+        side = "above" if difference.difference > 0 else "below"
+        return f"is {amount} {unit} {side} the plain backbone"
+
+    def _others(self, found: Iterable[tuple[Confirmed, SeedDifference]]) -> str:
+        """Who else of the front beats the plain backbone, as a clause; empty if nobody."""
+        better = [entry.trial for entry, difference in found if self.is_better(difference)]
+        if not better:
+            return ""
+        several = len(better) > 1
+        trials = f"trials {', '.join(map(str, better))}" if several else f"trial {better[0]}"
+        return f"; {trials} of the front came out above it here, which other seeds have to confirm"
 
     def summary(self) -> dict[str, Any]:
         """The verdict and the figures behind it, in plain types with these keys.
 
-        `verdict`, `winner` (trial number or null), `seeds`, `epochs`, `test_images`,
-        `plain_accuracy`, and `front`: for each architecture `trial`, `choices`, `accuracy`
-        (mean), `accuracies` (per seed), `difference`, `difference_low`, `difference_high`
-        (95 %), `within_noise`. Accuracies and differences are from 0 to 1.
+        `verdict`, `winner` (trial number or null), `seeds`, `epochs`, `metric`, `test_items`,
+        `plain` (the plain backbone's mean), and `front`: for each architecture `trial`,
+        `architecture` (option by decision), `value` (mean), `values` (per seed), `difference`,
+        `difference_low`, `difference_high` (95 %), `within_noise`.
         """
         return {
             "verdict": self.verdict(),
             "winner": self.winner,
             "seeds": list(self.seeds),
             "epochs": self.epochs,
-            "test_images": self.images,
-            "plain_accuracy": self.plain.accuracy,
+            "metric": self.metric.name,
+            "test_items": self.items,
+            "plain": self.plain.value,
             "front": [
                 {
                     "trial": entry.trial,
-                    "choices": dict(entry.choices),
-                    "accuracy": entry.accuracy,
-                    "accuracies": [score.accuracy for score in entry.scores],
+                    "architecture": dict(entry.options),
+                    "value": entry.value,
+                    "values": [score.value for score in entry.scores],
                     "difference": difference.difference,
                     "difference_low": difference.interval[0],
                     "difference_high": difference.interval[1],
@@ -163,31 +211,30 @@ class Confirmation:
             "version": VERSION,
             "winner": self.winner,
             "epochs": self.epochs,
-            "test_images": self.images,
             "plain": _entry_to_dict(self.plain),
             "front": [_entry_to_dict(entry) for entry in self.front],
         }
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Confirmation":
-        """What `to_dict` wrote.
+        """What `to_dict` wrote, also in version 1, which knew accuracies alone.
 
         Raises:
             InputError: it has another version, or is not of that form.
         """
         try:
-            if content["version"] != VERSION:
+            if content["version"] not in (1, VERSION):
                 raise InputError(
                     f"the confirmation has version {content['version']}, this attnas reads "
-                    f"version {VERSION}. Run `attnas confirm` again.",
+                    f"versions up to {VERSION}. Run `attnas confirm` again.",
                     key="version",
                 )
+            items = content.get("test_images")
             return cls(
-                plain=_entry_from_dict(content["plain"]),
-                front=tuple(_entry_from_dict(entry) for entry in content["front"]),
+                plain=_entry_from_dict(content["plain"], items),
+                front=tuple(_entry_from_dict(entry, items) for entry in content["front"]),
                 winner=content["winner"],
                 epochs=int(content["epochs"]),
-                images=int(content["test_images"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
@@ -202,7 +249,7 @@ def write_confirmation(confirmation: Confirmation, path: str | Path) -> None:
     Raises:
         AttnasError: it cannot be written.
     """
-    folder.write(Path(path), folder.to_json(confirmation.to_dict()))
+    write(Path(path), to_json(confirmation.to_dict()))
 
 
 def read_confirmation(path: str | Path) -> Confirmation | None:
@@ -214,20 +261,11 @@ def read_confirmation(path: str | Path) -> Confirmation | None:
     """
     if not Path(path).exists():
         return None
-    content = folder.read(Path(path))
+    content = read(Path(path))
     try:
         return Confirmation.from_dict(content)
     except InputError as error:
         raise error.inside(file=str(path)) from error
-
-
-def _relation(difference: SeedDifference) -> str:
-    points = 100 * difference.difference
-    if difference.interval[0] > 0:
-        return f"beats the plain backbone by {points:.2f} points"
-    if points == 0:
-        return "is level with the plain backbone"
-    return f"is {abs(points):.2f} points {'above' if points > 0 else 'below'} the plain backbone"
 
 
 def _what_would_tell(difference: SeedDifference) -> str:
@@ -235,44 +273,37 @@ def _what_would_tell(difference: SeedDifference) -> str:
         return "there is no difference to tell"
     needed = difference.seeds_needed
     if needed is None:
-        return "more seeds would not tell, more test images might"
+        return "more seeds would not tell, more test items might"
     return f"about {max(needed, difference.seeds + 1)} seeds would be needed to tell"
-
-
-def _others_above(found: Iterable[tuple[Confirmed, SeedDifference]]) -> str:
-    """Who else of the front lies above the plain backbone, as a clause; empty if nobody."""
-    above = [entry.trial for entry, difference in found if difference.interval[0] > 0]
-    if not above:
-        return ""
-    trials = f"trial {above[0]}" if len(above) == 1 else f"trials {', '.join(map(str, above))}"
-    return f"; {trials} of the front came out above it here, which other seeds have to confirm"
 
 
 def _entry_to_dict(entry: Confirmed) -> dict[str, Any]:
     return {
         "trial": entry.trial,
-        "choices": dict(entry.choices),
+        "architecture": dict(entry.options),
         "scores": [
-            {
-                "seed": score.seed,
-                "accuracy": score.accuracy,
-                "correct": base64.b64encode(score.correct).decode("ascii"),
-            }
-            for score in entry.scores
+            {"seed": score.seed, "scores": score.scores.to_dict()} for score in entry.scores
         ],
     }
 
 
-def _entry_from_dict(content: Mapping[str, Any]) -> Confirmed:
+def _entry_from_dict(content: Mapping[str, Any], items: int | None) -> Confirmed:
+    options = content["architecture"] if "architecture" in content else content["choices"]
     return Confirmed(
         trial=content["trial"],
-        choices={str(stage): str(choice) for stage, choice in content["choices"].items()},
+        options={str(name): str(option) for name, option in options.items()},
         scores=tuple(
-            ConfirmedScore(
-                int(score["seed"]),
-                float(score["accuracy"]),
-                base64.b64decode(score["correct"], validate=True),
-            )
-            for score in content["scores"]
+            ConfirmedScore(int(score["seed"]), _scores(score, items)) for score in content["scores"]
         ),
     )
+
+
+def _scores(content: Mapping[str, Any], items: int | None) -> ItemScores:
+    """The scores of one training; version 1 had the bits of right and wrong."""
+    if "scores" in content:
+        return ItemScores.from_dict(content["scores"])
+    plain = {"metric": "accuracy", "items": items, "kind": "bits", "content": content["correct"]}
+    found = ItemScores.from_dict(plain)
+    if abs(found.mean - float(content["accuracy"])) > 1e-6:
+        raise ValueError(f"accuracy {content['accuracy']} does not fit its bits ({found.mean})")
+    return found

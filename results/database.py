@@ -17,9 +17,7 @@ from urllib.parse import quote
 import optuna
 import sqlalchemy
 
-from attnas.search_space import AttnasError, InputError
-
-from .folder import in_use
+from attnas.core import AttnasError, InputError, in_use
 
 Say = Callable[[str], None]
 Result = TypeVar("Result")

@@ -1,11 +1,8 @@
 """Exported architectures: a file from which anyone builds the network again."""
 
 import json
-import logging
 import math
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,24 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from attnas.search_space import (
-    Architecture,
-    AttnasError,
-    Backbone,
+from attnas.core import (
     InputError,
-    block,
+    Trial,
     import_plugins,
+    to_json,
+    to_yaml,
+    write,
 )
-
-from .folder import to_json, to_yaml, write
-from .trial import Trial
+from attnas.search_space import Architecture, Backbone, decision_from_dict, stage_decisions
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from .run import Run
 
-VERSION = 1
+VERSION = 2
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -38,9 +31,10 @@ def export(run: "Run", trial: Trial | int | None = None) -> dict[str, Any]:
     """What an export says of a trial: by default the run's best feasible one.
 
     Plain types: `version`, `plugins` (modules that register what it is
-    built of), `backbone`, `choices` by stage, `identity_start`, `widths` (the
-    blocks' realised widths by stage, for information), `metrics` (value, 95 % interval),
-    `constraints`, `violations`, `device`, `data`, `recipe`, `provenance`.
+    built of), `backbone`, `decisions` (name, kind and what it concerns), `architecture` (the
+    option of each), `identity_start`, `widths` (the blocks' realised widths by decision, for
+    information), `metrics` (value, 95 % interval), `constraints`, `violations`, `device`,
+    `data`, `task`, `recipe`, `provenance`.
 
     Raises:
         InputError: the run has no trial of that number.
@@ -62,6 +56,7 @@ def export(run: "Run", trial: Trial | int | None = None) -> dict[str, Any]:
         "violations": {name: _plain(excess) for name, excess in chosen.violations.items()},
         "device": run.facts.get("device"),
         "data": run.facts.get("data"),
+        "task": run.facts.get("task"),
         "recipe": run.facts.get("recipe"),
         "provenance": {
             "run": run.name,
@@ -106,14 +101,15 @@ def load_export(path: str | Path) -> tuple[Architecture, dict[str, Any]]:
         raise InputError(
             "is missing: this is no exported architecture.", key="version", file=str(path)
         )
-    if content["version"] != VERSION:
+    if content["version"] not in (1, VERSION):
         raise InputError(
-            f"the version {content['version']!r} is unknown, this attnas reads {VERSION}. "
-            "Use the attnas that wrote it.",
+            f"the version {content['version']!r} is unknown, this attnas reads those up to "
+            f"{VERSION}. Use the attnas that wrote it.",
             key="version",
             file=str(path),
         )
-    for key, kind in (("backbone", dict), ("choices", dict), ("identity_start", bool)):
+    options = "choices" if content["version"] == 1 else "architecture"
+    for key, kind in (("backbone", dict), (options, dict), ("identity_start", bool)):
         if key not in content:
             raise InputError("is missing.", key=key, file=str(path))
         if not isinstance(content[key], kind):
@@ -124,13 +120,27 @@ def load_export(path: str | Path) -> tuple[Architecture, dict[str, Any]]:
         backbone = Backbone.from_dict(content["backbone"])
     except InputError as error:
         raise error.inside(file=str(path)) from error
+    decisions = _decisions(content, backbone, str(path))
     try:
-        architecture = Architecture.from_texts(
-            backbone, content["choices"], content["identity_start"]
+        architecture = Architecture.read(
+            backbone, decisions, content[options], content["identity_start"]
         )
     except InputError as error:
-        raise error.inside(key="choices", file=str(path)) from error
+        raise error.inside(key=options, file=str(path)) from error
     return architecture, content
+
+
+def _decisions(content: Mapping[str, Any], backbone: Backbone, file: str) -> tuple[Any, ...]:
+    """The decisions of an export; version 1 knew the attention of stages alone."""
+    if content["version"] == 1:
+        return stage_decisions(backbone)
+    given = content.get("decisions")
+    if not isinstance(given, list):
+        raise InputError("must be a list of decisions.", key="decisions", file=file)
+    try:
+        return tuple(decision_from_dict(entry) for entry in given)
+    except InputError as error:
+        raise error.inside(key="decisions", file=file) from error
 
 
 def export_python(architecture: Architecture, plugins: Sequence[str] = ()) -> str:
@@ -140,82 +150,24 @@ def export_python(architecture: Architecture, plugins: Sequence[str] = ()) -> st
     """
     described = _described(architecture)
     imports = "".join(f"import {name}  # noqa: F401, registers blocks\n" for name in plugins)
-    return f'''"""{architecture.backbone.name} with attention: {architecture}."""
+    return f'''"""{architecture.backbone.name}: {architecture}."""
 
-from attnas.search_space import Architecture, Backbone
-from attnas.search_space.build import build
+from attnas.search_space import Architecture, Backbone, build, decision_from_dict
 {imports}
 BACKBONE = {_literal(described["backbone"])}
-CHOICES = {_literal(described["choices"])}
+DECISIONS = {_literal(described["decisions"])}
+ARCHITECTURE = {_literal(described["architecture"])}
 IDENTITY_START = {architecture.identity_start}
 
 
 def network(seed=None):
     """The network on the CPU; a seed makes its initial weights reproducible."""
     backbone = Backbone.from_dict(BACKBONE)
-    return build(Architecture.from_texts(backbone, CHOICES, IDENTITY_START), seed=seed)
+    decisions = [decision_from_dict(decision) for decision in DECISIONS]
+    return build(
+        Architecture.read(backbone, decisions, ARCHITECTURE, IDENTITY_START), seed=seed
+    )
 '''
-
-
-def export_onnx(network: "nn.Module", input_shape: tuple[int, int, int], path: str | Path) -> Path:
-    """Writes a network in eval mode as ONNX, with the batch as a free dimension.
-
-    `input_shape` is (channels, height, width) of one float32 image; the input is named
-    `images`, the output `logits`. The network's mode is left as it was.
-
-    Raises:
-        AttnasError: the packages of the extra `onnx` are missing, the network has an
-            operation that ONNX does not, or the file cannot be written.
-    """
-    try:
-        import onnx  # noqa: F401 (torch's exporter needs both)
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise AttnasError(
-            f"the ONNX export needs the package '{error.name}': pip install 'attnas[onnx]'."
-        ) from error
-    import torch
-
-    training = network.training
-    weight = next(network.parameters(), None)
-    device = "cpu" if weight is None else weight.device
-    example = torch.zeros(2, *input_shape, device=device)
-    network.eval()
-    try:
-        with quiet_onnx():
-            program = torch.onnx.export(
-                network,
-                (example,),
-                input_names=["images"],
-                output_names=["logits"],
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-                dynamo=True,
-                verbose=False,
-            )
-            assert program is not None  # with dynamo=True it is never None
-            program.save(str(path))
-    except OSError as error:
-        raise AttnasError(f"{path}: cannot be written: {error.strerror or error}.") from error
-    except (RuntimeError, torch.onnx.OnnxExporterError) as error:
-        said = str(error).strip().splitlines()[0]
-        raise AttnasError(f"the network cannot be written as ONNX: {said}") from error
-    finally:
-        network.train(training)
-    return Path(path)
-
-
-@contextmanager
-def quiet_onnx() -> Iterator[None]:
-    """Without the exporter's warnings: of packages that the network does not need, and others."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _numbered(run: "Run", trial: Trial | int) -> Trial:
@@ -230,23 +182,22 @@ def _numbered(run: "Run", trial: Trial | int) -> Trial:
 def _described(architecture: Architecture) -> dict[str, Any]:
     return {
         "backbone": architecture.backbone.to_dict(),
-        "choices": {stage: str(choice) for stage, choice in architecture.by_stage.items()},
+        "decisions": [decision.to_dict() for decision in architecture.decisions],
+        "architecture": architecture.by_name,
         "identity_start": architecture.identity_start,
     }
 
 
 def _widths(architecture: Architecture) -> dict[str, list[list[int]]]:
-    """Stage -> unit -> the widths that the ratio realises there; stages without are left out."""
+    """Decision -> the distinct widths that its ratio realises; those without are left out."""
     found = {}
-    for stage, choice in architecture.by_stage.items():
-        sites = [unit.get(str(choice.placement)) for unit in architecture.backbone.sites(stage)]
-        widths = [
-            [int(width) for width in block(choice.block).widths(site.channels, choice.ratio)]
-            for site in sites
-            if site is not None
-        ]
-        if any(widths):
-            found[stage] = widths
+    pairs = zip(architecture.decisions, architecture.options, strict=True)
+    for decision, option in pairs:
+        details = decision.details(
+            option, architecture.variant, identity_start=architecture.identity_start
+        )
+        if details.get("widths"):
+            found[decision.name] = details["widths"]
     return found
 
 

@@ -5,29 +5,28 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from .metrics import METRICS
+from attnas.core import Trial, excess_text, in_order
+
 from .rows import ALIKE_ON_FRONT, pareto_rows
 from .statistics import difference_to_plain
-from .trial import Trial, excess_text
 
 if TYPE_CHECKING:
     from .run import Run
-
-DIFFERENCE = ("accuracy_difference", "accuracy_difference_se")
 
 
 def frame(run: "Run") -> pd.DataFrame:
     """One row a trial, by number; a run's own frame is a table for the table evaluator.
 
-    Columns: `trial`, `state`, one per stage with the choice as text, `epochs`, one per metric
+    Columns: `trial`, `state`, one per decision with the option as text, `epochs`, one per metric
     that a trial has or an objective names, each followed by `<metric>_low` and
-    `<metric>_high` (95 % interval) where there is one, `accuracy_difference` (to the plain
-    backbone after the same epochs, on the same validation images) with its paired standard
-    error `accuracy_difference_se`, `violations` ("latency_ms <= 5 by 12 %; ..."),
-    `feasible`, `on_front`, `reason`, `seconds`, `seed`, `started`. What a trial lacks is NaN.
+    `<metric>_high` (95 % interval) where there is one, `<metric>_difference` of what the items'
+    scores average to (to the plain backbone after the same epochs, on the same validation items)
+    with its paired standard error `<metric>_difference_se`, `violations` ("latency_ms <= 5 by
+    12 %; ..."), `feasible`, `on_front`, `reason`, `seconds`, `seed`, `started`. What a trial
+    lacks is NaN.
     """
     trials = run.trials
-    stages = run.backbone.stage_names
+    difference = difference_columns(run)
     metrics = _metric_columns(run)
     on_front = {trial.number for trial in run.front()}
     plain = [trial for trial in trials if trial.architecture.is_plain]
@@ -35,10 +34,10 @@ def frame(run: "Run") -> pd.DataFrame:
         {
             "trial": trial.number,
             "state": trial.state,
-            **{stage: str(choice) for stage, choice in trial.architecture.by_stage.items()},
+            **trial.architecture.by_name,
             "epochs": trial.epochs,
             **_measured(trial),
-            **_difference(trial, plain),
+            **_difference(trial, plain, difference),
             "violations": "; ".join(
                 f"{bound} by {excess_text(excess)}" for bound, excess in trial.violations.items()
             ),
@@ -51,10 +50,11 @@ def frame(run: "Run") -> pd.DataFrame:
         }
         for trial in trials
     ]
-    columns = ["trial", "state", *stages, "epochs", *metrics, *DIFFERENCE, "violations"]
+    names = [decision.name for decision in run.decisions]
+    columns = ["trial", "state", *names, "epochs", *metrics, *difference, "violations"]
     columns += ["feasible", "on_front", "reason", "seconds", "seed", "started"]
     table = pd.DataFrame(rows, columns=columns)
-    numbers = [*metrics, *DIFFERENCE, "seconds"]
+    numbers = [*metrics, *difference, "seconds"]
     table[numbers] = table[numbers].astype("float64")  # also where no trial has the figure
     return table
 
@@ -72,9 +72,8 @@ def _metric_columns(run: "Run") -> list[str]:
     taken = {name for trial in run.trials for name in trial.metrics}
     taken |= {objective.metric for objective in run.objectives}
     with_interval = {name for trial in run.trials for name in trial.intervals}
-    ordered = [name for name in METRICS if name in taken] + sorted(taken - METRICS.keys())
     ends = {name: [f"{name}_low", f"{name}_high"] for name in with_interval}
-    return [column for name in ordered for column in (name, *ends.get(name, ()))]
+    return [column for name in in_order(taken) for column in (name, *ends.get(name, ()))]
 
 
 def _measured(trial: Trial) -> dict[str, float]:
@@ -84,8 +83,15 @@ def _measured(trial: Trial) -> dict[str, float]:
     return measured
 
 
-def _difference(trial: Trial, trials: Sequence[Trial]) -> dict[str, float]:
+def difference_columns(run: "Run") -> tuple[str, ...]:
+    """The names of the columns of the difference to the plain backbone and its error."""
+    return (f"{run.scored}_difference", f"{run.scored}_difference_se") if run.scored else ()
+
+
+def _difference(
+    trial: Trial, trials: Sequence[Trial], columns: tuple[str, ...]
+) -> dict[str, float]:
     found = difference_to_plain(trial, trials) if trial.state == "complete" else None
-    if found is None:
+    if found is None or not columns:
         return {}
-    return dict(zip(DIFFERENCE, (found.difference, found.standard_error), strict=True))
+    return dict(zip(columns, (found.difference, found.standard_error), strict=True))

@@ -1,101 +1,26 @@
-"""Fronts: who is dominated by nobody, how much of the plane that covers, where it bends."""
+"""The front of a run: its trials that are dominated by nobody, and what to take of them."""
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import moocore
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from attnas.search_space import Architecture
+from attnas.core import (
+    METRICS,
+    Objective,
+    Points,
+    Trial,
+    non_dominated,
+    share_of_box,
+    unknown,
+)
 
-from .metrics import Objective, metric
 from .rungs import longest
-from .trial import Trial
 
-Points = NDArray[np.float64]  # (n, m): n points, m objectives, less is better
-
-
-def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
-    """Which of the points (n, m), less is better, no other point dominates: mask of shape (n,).
-
-    p dominates q when it is nowhere greater and somewhere less. Equal points all stay; a
-    point with a NaN is never on the front and dominates nothing.
-    """
-    points = _points(points)
-    known = np.asarray(~np.isnan(points).any(axis=1))
-    if known.any():
-        known[known] = moocore.is_nondominated(_places(points[known]), keep_weakly=True)
-    return known
-
-
-def ranks(points: ArrayLike) -> NDArray[np.int64]:
-    """Non-dominated sorting: 0 for the front, 1 for the front of what is left, and so on.
-
-    Points of shape (n, m), less is better; those with a NaN come last, together.
-    Source: Deb et al. 2002, doi:10.1109/4235.996017, section III-A.
-    """
-    points = _points(points)
-    known = np.asarray(~np.isnan(points).any(axis=1))
-    found = np.zeros(len(points), dtype=np.int64)
-    if known.any():
-        found[known] = moocore.pareto_rank(_places(points[known]))
-        found[~known] = found[known].max() + 1
-    return found
-
-
-def crowding(points: ArrayLike) -> Points:
-    """Crowding distance of each point of one front (n, m): infinite at the extremes.
-
-    An objective on which all points agree adds nothing, not even extremes. Points must be
-    finite. Source: Deb et al. 2002, doi:10.1109/4235.996017, section III-B.
-    """
-    points = _points(points)
-    distance = np.zeros(len(points))
-    for values in points.T:
-        order = np.argsort(values, kind="stable")
-        ordered = values[order]
-        if len(ordered) == 0 or ordered[-1] == ordered[0]:
-            continue
-        distance[order[[0, -1]]] = np.inf
-        distance[order[1:-1]] += (ordered[2:] - ordered[:-2]) / (ordered[-1] - ordered[0])
-    return distance
-
-
-def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
-    """The volume that the points (n, m), less is better, dominate up to the reference (m,).
-
-    Points that are not strictly better than the reference in every objective add nothing,
-    nor do points with a NaN or an infinity. 0 for no point.
-    Source: Zitzler and Thiele 1999, doi:10.1109/4235.797969; computed by moocore.
-    """
-    points = _points(points)
-    reference = np.asarray(reference, dtype=np.float64)
-    inside = np.isfinite(points).all(axis=1) & (points < reference).all(axis=1)
-    if not inside.any():
-        return 0.0
-    return float(moocore.hypervolume(points[inside], ref=reference))
-
-
-def knee(points: ArrayLike) -> int:
-    """Index of the front's knee: where giving up a little of one objective costs most of another.
-
-    Each objective is scaled to 0 at its best and 1 at its worst on the front of the points
-    (n, m); the knee lies farthest below the plane through the corners at which one objective
-    is worst and the others best. With two objectives that is the line between the extremes.
-    The first of equals; an objective on which the whole front agrees does not count.
-    Source: Das 1999, doi:10.1007/BF01195985 (the bulge over the hull of the extremes).
-
-    Raises:
-        ValueError: no point is free of NaN and infinity.
-    """
-    points = _points(points)
-    on_front = np.flatnonzero(non_dominated(points) & np.isfinite(points).all(axis=1))
-    if len(on_front) == 0:
-        raise ValueError("a knee needs at least one finite point")
-    best, worst = points[on_front].min(axis=0), points[on_front].max(axis=0)
-    span = np.where(worst > best, worst - best, 1.0)
-    return int(on_front[np.argmin(((points[on_front] - best) / span).sum(axis=1))])
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture
 
 
 def losses(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Points:
@@ -128,34 +53,30 @@ def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Tria
 
 
 def reference_box(
-    objectives: Sequence[Objective], plain: Mapping[str, float], classes: int
+    objectives: Sequence[Objective],
+    plain: Mapping[str, float],
+    ends: Mapping[str, tuple[float, float]],
 ) -> tuple[Points, Points]:
     """The reference and the ideal point of a run's hypervolume, turned so that less is better.
 
-    The box reaches from guessing (accuracy 1 / classes, validation loss ln(classes)) to
-    perfection, and from twice the plain backbone's cost to none. It depends on no trial, so
-    hypervolumes of runs on one backbone, data set and device can be compared.
+    The box reaches from guessing to perfection (`ends`, by metric, as the task says), and from
+    twice the plain backbone's cost to none. It depends on no trial, so hypervolumes of runs on
+    one backbone, data set and device can be compared.
 
     Raises:
-        ValueError: `plain` lacks a metric that is neither accuracy nor validation loss.
+        ValueError: a metric is neither among `ends` nor among `plain`.
     """
-    bounds = {"accuracy": (1 / classes, 1.0), "validation_loss": (0.0, math.log(classes))}
     reference, ideal = [], []
     for objective in objectives:
-        if objective.metric not in bounds and objective.metric not in plain:
+        if objective.metric not in ends and objective.metric not in plain:
             raise ValueError(f"the plain backbone has no metric {objective.metric!r}")
-        ends = bounds.get(objective.metric) or (0.0, 2 * plain[objective.metric] or 1.0)
-        ends_as_losses = sorted(objective.loss({objective.metric: end}) for end in ends)
-        ideal.append(ends_as_losses[0])
-        reference.append(ends_as_losses[1])
+        both = ends.get(objective.metric) or (0.0, 2 * plain[objective.metric] or 1.0)
+        as_losses = sorted(objective.loss({objective.metric: end}) for end in both)
+        if as_losses[0] == as_losses[1]:
+            as_losses[1] += 1.0
+        ideal.append(as_losses[0])
+        reference.append(as_losses[1])
     return np.array(reference), np.array(ideal)
-
-
-def share_of_box(points: ArrayLike, reference: ArrayLike, ideal: ArrayLike) -> float:
-    """The hypervolume of points (n, m) as a share of the box from reference to ideal (m,)."""
-    ideal = np.asarray(ideal, dtype=np.float64)
-    scaled = (_points(points) - ideal) / (np.asarray(reference, dtype=np.float64) - ideal)
-    return hypervolume(scaled, np.ones(len(ideal)))
 
 
 def hypervolume_over_trials(
@@ -205,8 +126,9 @@ def best(
     Raises:
         InputError: a bound is on an unknown metric.
     """
-    bounds = [(metric(m).name, value, 1) for m, value in (at_most or {}).items()]
-    bounds += [(metric(m).name, value, -1) for m, value in (at_least or {}).items()]
+    known = {name for trial in trials for name in trial.metrics}
+    bounds = [(_named(m, known), value, 1) for m, value in (at_most or {}).items()]
+    bounds += [(_named(m, known), value, -1) for m, value in (at_least or {}).items()]
     feasible = [t for t in longest(trials) if t.feasible and _known(t, objectives[0])]
     misses = [_miss(trial, bounds) for trial in feasible]
     within = [t for t, miss in zip(feasible, misses, strict=True) if miss == 0]
@@ -214,6 +136,13 @@ def best(
         return min(within, key=lambda t: [o.loss(t.metrics) for o in objectives]), None
     nearest = min(zip(misses, feasible, strict=True), key=lambda pair: pair[0], default=(0, None))
     return None, nearest[1]
+
+
+def _named(name: str, known: set[str]) -> str:
+    """The metric's name, if trials have it or it is registered."""
+    if name not in known and name not in METRICS:
+        raise unknown("metric", name, {*known, *METRICS})
+    return name
 
 
 def _known(trial: Trial, objective: Objective) -> bool:
@@ -229,19 +158,3 @@ def _miss(trial: Trial, bounds: Sequence[tuple[str, float, int]]) -> float:
         if sign * (value - bound) > 0:
             total += abs(value - bound) / (abs(bound) or 1.0)
     return total
-
-
-def _places(points: Points) -> Points:
-    """Each value's place among those of its column: dominates alike, but for no infinities.
-
-    With an infinity moocore 0.3.2 gives wrong answers or crashes from three columns on.
-    """
-    places = [np.unique(column, return_inverse=True)[1] for column in points.T]
-    return np.stack(places, axis=1).astype(np.float64)
-
-
-def _points(points: ArrayLike) -> Points:
-    array = np.asarray(points, dtype=np.float64)
-    if array.ndim != 2:
-        raise ValueError(f"points must have the shape (n, m), not {array.shape}")
-    return array

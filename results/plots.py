@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from .metrics import METRICS, Objective
-from .rows import heading, plain_metrics, points, recommended, shown
-from .statistics import Z, difference_to_plain
-from .trial import Trial
+from attnas.core import Objective, Trial, Z, described, excess_text, in_order
+
+from .rows import plain_metrics, recommended
+from .statistics import difference_to_plain
 
 if TYPE_CHECKING:
     from .run import Run
@@ -53,25 +53,29 @@ def hypervolume_figure(run: "Run") -> go.Figure:
 
 
 def hover(run: "Run", trial: Trial) -> str:
-    """All of a trial for its hover box: a line a stage and a line a metric, HTML-escaped."""
+    """All of a trial for its hover box: a line a decision and a line a metric, HTML-escaped."""
     lines = [f"<b>Trial {trial.number}</b>, {trial.epochs} epochs"]
     if trial.state != "complete":
         lines[0] += f", {trial.state}"
-    lines += [f"{stage}: {choice}" for stage, choice in trial.architecture.by_stage.items()]
-    for name in [*METRICS, *sorted(trial.metrics.keys() - METRICS.keys())]:
-        if name not in trial.metrics:
-            continue
-        line = f"{heading(name)}: {shown(name, trial.metrics[name])}"
+    lines += [f"{name}: {option}" for name, option in trial.architecture.by_name.items()]
+    for name in in_order(trial.metrics):
+        metric = described(name)
+        line = f"{metric.heading}: {metric.text(trial.metrics[name])}"
         if name in trial.intervals:
             low, high = trial.intervals[name]
-            line += f" ({shown(name, low)} to {shown(name, high)})"
+            line += f" ({metric.text(low)} to {metric.text(high)})"
         lines.append(line)
     difference = difference_to_plain(trial, run.trials)
     if difference is not None and not trial.architecture.is_plain:
         noise = " (within noise)" if difference.within_noise else ""
-        figures = points(difference.difference, difference.standard_error)
-        lines.append(f"vs plain: {figures} points{noise}")
-    lines += [f"breaks {text} by {excess:.1%}" for text, excess in trial.violations.items()]
+        metric = described(run.scored)
+        figures = metric.difference(difference.difference, difference.standard_error)
+        points = " points" if metric.format == "percent" else ""
+        first = run.main_objective.metric
+        of = "" if run.scored == first else f" of {run.scored.replace('_', ' ')}"
+        lines.append(f"vs plain: {figures}{points}{of}{noise}")
+    broken = trial.violations.items()
+    lines += [f"breaks {text} by {excess_text(excess)}" for text, excess in broken]
     lines += [trial.reason] if trial.reason and not trial.violations else []
     bold = lines[0]
     return "<br>".join([bold, *(html.escape(line) for line in lines[1:])])
@@ -116,9 +120,9 @@ def _plane(run: "Run", x: Objective, y: Objective, *, line: bool) -> go.Figure:
                 line={"dash": "dash", "color": RED, "width": 1.5},
                 annotation={"text": text, "font": {"color": RED}},
             )
-    _lay_out(figure, heading(x.metric), heading(y.metric), height=480)
+    _lay_out(figure, x.described.heading, y.described.heading, height=480)
     for axis, objective in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
-        if objective.metric == "accuracy":
+        if objective.described.format == "percent":
             axis(tickformat=".1%")
     return figure
 
@@ -174,19 +178,21 @@ def _markers(
 def _bars(
     run: "Run", trials: Sequence[Trial], objective: Objective, *, visible: bool
 ) -> dict[str, Any]:
-    """95 % error bars; those of accuracy are of the paired difference to the plain backbone."""
+    """95 % error bars; those of scores are of the paired difference to the plain backbone."""
     up, down = [], []
     for trial in trials:
         value = trial.metrics[objective.metric]
         half = 0.0
-        if objective.metric in trial.intervals:
+        difference = None
+        if objective.metric == run.scored:
+            difference = difference_to_plain(trial, run.trials)
+        if difference is not None:
+            half = Z * difference.standard_error
+        elif objective.metric in trial.intervals:
             low, high = trial.intervals[objective.metric]
             up.append(max(0.0, high - value))
             down.append(max(0.0, value - low))
             continue
-        if objective.metric == "accuracy":
-            difference = difference_to_plain(trial, run.trials)
-            half = 0.0 if difference is None else Z * difference.standard_error
         up.append(half)
         down.append(half)
     shown_at_all = visible and any(up + down)
@@ -266,8 +272,8 @@ def _over_trials(run: "Run", objective: Objective) -> go.Figure:
                 hoverinfo="skip",
             )
         )
-    _lay_out(figure, "trial", heading(objective.metric), height=480)
-    if objective.metric == "accuracy":
+    _lay_out(figure, "trial", objective.described.heading, height=480)
+    if objective.described.format == "percent":
         figure.update_yaxes(tickformat=".1%")
     return figure
 

@@ -5,26 +5,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .doubt import RankCorrelation, rank_correlation
+from attnas.core import RankCorrelation, Trial, described, in_order, rank_correlation
+
 from .rungs import longest
-from .trial import Trial
-
-PROXIES = ("synflow", "naswot", "grad_norm")
 
 
-def proxy_correlations(trials: Sequence[Trial]) -> dict[str, RankCorrelation]:
-    """Kendall's tau with the accuracy of every zero-cost proxy that the trials have.
+def proxy_correlations(trials: Sequence[Trial], metric: str) -> dict[str, RankCorrelation]:
+    """Kendall's tau with a metric of every zero-cost proxy that the trials have.
 
     Over the architectures with a complete trial in which both are finite, each by its longest
     training.
     """
     scored = longest(trials)
     found = {}
-    for name in PROXIES:
-        if not any(name in trial.metrics for trial in scored):
-            continue
+    taken = in_order(name for trial in scored for name in trial.metrics)
+    for name in (name for name in taken if described(name).on_request):
         pairs = [
-            (trial.metrics.get(name, math.nan), trial.metrics.get("accuracy", math.nan))
+            (trial.metrics.get(name, math.nan), trial.metrics.get(metric, math.nan))
             for trial in scored
         ]
         finite = [pair for pair in pairs if np.isfinite(pair).all()]
@@ -32,11 +29,11 @@ def proxy_correlations(trials: Sequence[Trial]) -> dict[str, RankCorrelation]:
     return found
 
 
-def proxies_text(trials: Sequence[Trial]) -> str:
+def proxies_text(trials: Sequence[Trial], metric: str) -> str:
     """A line a proxy for the end of a run; "" if none was asked for."""
     lines = []
-    for name, c in proxy_correlations(trials).items():
-        said = f"{name} against accuracy over {c.pairs} architectures: "
+    for name, c in proxy_correlations(trials, metric).items():
+        said = f"{name} against {metric.replace('_', ' ')} over {c.pairs} architectures: "
         if math.isnan(c.tau):
             lines.append(f"{said}no rank correlation, as one of the two does not vary.")
         else:

@@ -10,10 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attnas.search_space import AttnasError
-
-from .folder import read, to_json, write
-from .trial import Trial, violations_text
+from attnas.core import AttnasError, Trial, read, to_json, violations_text, write
 
 FRONT_LATENCY_FILE = "front_latency.json"
 

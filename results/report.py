@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from . import folder
+from attnas.core import Metric, Trial, described, excess_text, in_order, write
+
 from .confirmation import CONFIRMATION_FILE, Confirmation, read_confirmation
-from .metrics import METRICS
-from .rows import flatten, heading, metric_rows, named, nothing_feasible, points, recommended, shown
+from .database import shown as shown_url
+from .headline import headline
+from .rows import flatten, recommended
 from .statistics import difference_to_plain
-from .storage import shown as shown_url
-from .trial import Trial
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -27,6 +27,7 @@ TEMPLATE = Path(__file__).with_name("report.html")
 FACTS = {
     "data": "Data",
     "device": "Device",
+    "task": "Task",
     "recipe": "Training",
     "strategy": "Strategy",
     "backbone": "Backbone",
@@ -43,11 +44,11 @@ def report(run: "Run", path: str | Path) -> Path:
         AttnasError: the file cannot be written, or `confirm.json` is damaged.
     """
     path = Path(path)
-    folder.write(path, page(run, read_confirmation(run.folder / CONFIRMATION_FILE)))
+    write(path, report_page(run, read_confirmation(run.folder / CONFIRMATION_FILE)))
     return path
 
 
-def page(run: "Run", confirmation: Confirmation | None = None) -> str:
+def report_page(run: "Run", confirmation: Confirmation | None = None) -> str:
     """The report as HTML text."""
     from plotly.offline import get_plotlyjs
 
@@ -66,9 +67,10 @@ def page(run: "Run", confirmation: Confirmation | None = None) -> str:
         "counts": _counts(run),
         "front_note": escape(_front_note(run)),
         "front_figures": "\n".join(_place(name, "The trials by objective") for name in fronts),
+        "hypervolume_note": escape(_hypervolume_note(run)),
         "hypervolume_figure": _place("hypervolume", "The front's hypervolume after each trial"),
         "confirmation": "" if confirmation is None else _confirmation(confirmation),
-        "noise_note": escape(_NOISE_NOTE) if any(t.correct for t in run.trials) else "",
+        "noise_note": escape(_noise_note(run)) if any(t.scores for t in run.trials) else "",
         "trials": _trials(run),
         "facts": _facts(run),
         "config": escape(_config(run)),
@@ -79,43 +81,15 @@ def page(run: "Run", confirmation: Confirmation | None = None) -> str:
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(filled)
 
 
-_NOISE_NOTE = (
-    "The difference to the plain backbone is in points of accuracy with its paired standard "
-    "error by the validation images, after one training each; less than 1.96 standard errors "
-    "is within noise."
-)
-
-
-def headline(run: "Run") -> str:
-    """What was found, in one sentence with its uncertainty."""
-    best = recommended(run)
-    if best is None:
-        return nothing_feasible(run)
-    constraints = ", ".join(f"{name} {bound}" for name, bound in run.facts["constraints"].items())
-    within = f" within {constraints}" if constraints else ""
-    known = {row["metric"]: row for row in metric_rows(run, best)}
-    first = "accuracy" if "accuracy" in known else run.objectives[0].metric
-    value = named(first, best.metrics[first])
-    others = [
-        named(o.metric, best.metrics[o.metric])
-        + (f" ({known[o.metric]['ratio']:.2f} times plain)" if known[o.metric]["ratio"] else "")
-        for o in run.objectives
-        if o.metric != first
-    ]
-    at = f" at {', '.join(others)}" if others else ""
-    if best.architecture.is_plain:
-        return f"No attention found so far beats the plain backbone{within}: {value}{at}."
-    gain = _gain(run, best)
-    return f"Best{within}: trial {best.number} ({best.architecture}) with {value}{gain}{at}."
-
-
-def _gain(run: "Run", best: Trial) -> str:
-    difference = difference_to_plain(best, run.trials)
-    if difference is None:
-        return ""
-    figures = points(difference.difference, difference.standard_error)
-    noise = ", within noise" if difference.within_noise else ""
-    return f", {figures} points to the plain backbone on {difference.images:,} images{noise},"
+def _noise_note(run: "Run") -> str:
+    metric = described(run.scored)
+    name = metric.name.replace("_", " ")
+    unit = f"in points of {name}" if metric.format == "percent" else f"of {name}, given"
+    return (
+        f"The difference to the plain backbone is {unit} with its paired standard error by the "
+        "validation items, after one training each; less than 1.96 standard errors is within "
+        "noise."
+    )
 
 
 def _status(run: "Run", confirmation: Confirmation | None) -> str:
@@ -139,9 +113,22 @@ def _front_note(run: "Run") -> str:
     if len(run.objectives) == 1:
         return "Each trial in its order; the line is the best feasible value so far."
     bars = "Bars are 95 % intervals"
-    if any(objective.metric == "accuracy" for objective in run.objectives):
-        bars += "; those of accuracy are of the paired difference to the plain backbone"
+    if any(objective.metric == run.scored for objective in run.objectives):
+        name = run.scored.replace("_", " ")
+        bars += f"; those of {name} are of the paired difference to the plain backbone"
     return f"{bars}. Dashed lines are constraints. Point at a trial to see all of it."
+
+
+def _hypervolume_note(run: "Run") -> str:
+    box = "guessing at twice the plain backbone's cost and perfection at no cost"
+    trained = [o.metric for o in run.objectives if not o.described.cheap]
+    if unknown := [name for name in trained if name not in run.facts.get("box", {})]:
+        names = " and ".join(name.replace("_", " ") for name in unknown)
+        box += f" (of {names}: between the worst and the best trial)"
+    return (
+        f"The share of the box between {box} that the front covers. A curve that still climbs "
+        "says that more trials would pay."
+    )
 
 
 def _counts(run: "Run") -> str:
@@ -159,13 +146,13 @@ def _counts(run: "Run") -> str:
 
 def _trials(run: "Run") -> str:
     """The table of all trials."""
-    stages = run.backbone.stage_names
-    taken = {name for trial in run.trials for name in trial.metrics}
-    metrics = [name for name in METRICS if name in taken] + sorted(taken - METRICS.keys())
-    heads = [("trial", True), ("role", False), *((heading(m), True) for m in metrics)]
-    if "accuracy" in metrics:
-        heads.insert(3, ("vs plain", True))
-    heads += [(stage, False) for stage in stages]
+    metrics = in_order(name for trial in run.trials for name in trial.metrics)
+    heads = [("trial", True), ("role", False)]
+    for name in metrics:
+        heads.append((described(name).heading, True))
+        if name == run.scored:
+            heads.append(("vs plain", True))
+    heads += [(decision.name, False) for decision in run.decisions]
     heads += [("epochs", True), ("seconds", True), ("reason", False)]
     on_front = {trial.number for trial in run.front()}
     best = recommended(run)
@@ -198,14 +185,15 @@ def _trial_row(run: "Run", trial: Trial, metrics: Iterable[str], role: str) -> s
     ]
     for name in metrics:
         value = trial.metrics.get(name, math.nan)
-        cells.append(_number(value, shown(name, value)))
-        if name == "accuracy":
+        cells.append(_number(value, described(name).text(value)))
+        if name == run.scored:
             cells.append(_versus_plain(run, trial))
-    for choice in map(str, trial.architecture.by_stage.values()):
-        cells.append(_cell(choice, "choice none" if choice == "none" else "choice"))
+    pairs = zip(trial.architecture.options, run.plain_architecture.options, strict=True)
+    for option, plain in pairs:
+        cells.append(_cell(option, "option none" if option == plain else "option"))
     cells.append(_number(trial.epochs, str(trial.epochs)))
     cells.append(_number(trial.seconds, f"{trial.seconds:.1f}"))
-    broken = "; ".join(f"{text} by {excess:.1%}" for text, excess in trial.violations.items())
+    broken = "; ".join(f"{t} by {excess_text(excess)}" for t, excess in trial.violations.items())
     cells.append(_cell(broken or trial.reason, "reason"))
     return f'<tr class="{role}">{"".join(cells)}</tr>'
 
@@ -214,7 +202,7 @@ def _versus_plain(run: "Run", trial: Trial) -> str:
     difference = difference_to_plain(trial, run.trials)
     if difference is None or trial.architecture.is_plain:
         return _number(math.nan, "plain" if trial.architecture.is_plain else "-")
-    text = points(difference.difference, difference.standard_error)
+    text = described(run.scored).difference(difference.difference, difference.standard_error)
     if not difference.within_noise:
         return _number(difference.difference, text)
     return _number(difference.difference, f"{text} (noise)", "noise")
@@ -222,32 +210,38 @@ def _versus_plain(run: "Run", trial: Trial) -> str:
 
 def _confirmation(confirmation: Confirmation) -> str:
     """The section on the new seeds."""
+    metric = confirmation.metric
+    plain = confirmation.plain.value
     rows = [
-        '<tr><th scope="row">plain backbone</th>'
-        f"{_number(confirmation.plain.accuracy, shown('accuracy', confirmation.plain.accuracy))}"
+        f'<tr><th scope="row">plain backbone</th>{_number(plain, metric.text(plain))}'
         "<td></td><td></td><td></td></tr>"
     ]
     for entry, difference in zip(confirmation.front, confirmation.differences, strict=True):
-        low, high = difference.interval
         mark = ", best" if entry.trial == confirmation.winner else ""
+        low, high = difference.interval
         rows.append(
             f'<tr><th scope="row">trial {entry.trial}{mark}</th>'
-            + _number(entry.accuracy, shown("accuracy", entry.accuracy))
-            + _number(difference.difference, f"{100 * difference.difference:+.2f}")
-            + _number(low, f"{100 * low:+.2f} to {100 * high:+.2f}")
-            + _cell(str(entry), "choice")
+            + _number(entry.value, metric.text(entry.value))
+            + _number(difference.difference, metric.difference(difference.difference))
+            + _number(low, f"{metric.difference(low)} to {metric.difference(high)}")
+            + _cell(str(entry), "option")
             + "</tr>"
         )
-    heads = ("architecture", "test accuracy", "vs plain, points", "95 % interval", "choices")
-    head = "".join(f'<th scope="col">{text}</th>' for text in heads)
+    head = "".join(f'<th scope="col">{text}</th>' for text in _confirmation_heads(metric))
     seeds = ", ".join(map(str, confirmation.seeds))
     return (
         '<section aria-labelledby="confirmed"><h2 id="confirmed">Confirmation</h2>'
         f'<p class="note">Trained again for {confirmation.epochs} epochs with the seeds {seeds}, '
-        f"scored on {confirmation.images:,} test images. The intervals are over seeds and images."
+        f"scored on {confirmation.items:,} test items. The intervals are over seeds and items."
         '</p><div class="scroll" role="region" aria-labelledby="confirmed" tabindex="0"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
     )
+
+
+def _confirmation_heads(metric: Metric) -> tuple[str, ...]:
+    points = ", points" if metric.format == "percent" else ""
+    test = escape(f"test {metric.heading}")
+    return "trial", test, f"vs plain{points}", "95 % interval", "architecture"
 
 
 def _facts(run: "Run") -> str:

@@ -5,16 +5,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from attnas.search_space import NONE, Architecture, AttnasError, block
+from attnas.core import AttnasError, Trial, described, excess_text, in_order
 
-from .metrics import METRICS
 from .statistics import difference_to_plain, plain_beside
-from .trial import Trial, excess_text
 
 if TYPE_CHECKING:
-    from .run import Run
+    from attnas.search_space import Architecture
 
-COUNTS = ("params", "flops", "activations", "epochs")  # whole numbers
+    from .run import Run
 
 ALIKE_ON_FRONT = ["state", "violations", "feasible", "on_front", "reason"]
 """Columns of `Run.frame` that the trials of a front do not differ in."""
@@ -23,11 +21,11 @@ ALIKE_ON_FRONT = ["state", "violations", "feasible", "on_front", "reason"]
 def pareto_rows(run: "Run") -> list[dict[str, Any]]:
     """The front, best in the first objective first: one flat dict a trial, for JSON and CSV.
 
-    Keys: `trial`; one per stage, the choice as text; `epochs`; one per metric, with
-    `<metric>_low` and `<metric>_high` (95 % interval) where measured; `accuracy_difference`
-    to the plain backbone (from -1 to 1) with its paired standard error
-    `accuracy_difference_se` and `within_noise`; `best` (what `run.best()` recommends) and
-    `knee`; `seconds`, `seed`, `started`. What is not known is null.
+    Keys: `trial`; one per decision, the option as text; `epochs`; one per metric, with
+    `<metric>_low` and `<metric>_high` (95 % interval) where measured; `<metric>_difference` of
+    the metric that the items' scores average to (`accuracy_difference`), to the plain backbone,
+    with its paired standard error `<metric>_difference_se` and `within_noise`; `best` (what
+    `run.best()` recommends) and `knee`; `seconds`, `seed`, `started`. What is not known is null.
     """
     front = run.front()
     if not front:
@@ -43,7 +41,7 @@ def pareto_rows(run: "Run") -> list[dict[str, Any]]:
             "best": best is not None and best.number == trial.number,
             "knee": knee is not None and knee.number == trial.number,
         }
-        rows.append({str(key): _count(str(key), _plain(value)) for key, value in row.items()})
+        rows.append({str(key): _count(str(key), plain_value(value)) for key, value in row.items()})
     return rows
 
 
@@ -51,61 +49,40 @@ def show_rows(run: "Run", trial: Trial) -> dict[str, Any]:
     """One architecture in plain types.
 
     Keys: `trial`, `state`, `reason`, `epochs`, `seconds`, `feasible`, `violations`
-    (constraint -> relative excess), `uncounted`; `stages`, a list of `stage`, `choice`,
-    `block`, `ratio`, `placement`, `widths` (what the ratio realises), `sites` (module paths),
-    `params` (that the blocks add); `metrics`, a list of `metric`, `value`, `low`, `high`,
-    `plain`, `difference`, `ratio` (to the plain backbone), `standard_error` (of the
-    accuracy's difference, paired), `within_noise`. What is not known is null.
+    (constraint -> relative excess), `uncounted`; `decisions`, a list of `decision`, `kind`,
+    `option`, `plain` (whether it changes nothing) and what the kind tells of it (of attention
+    `block`, `ratio`, `placement`, `widths`, `sites`, `params`); `metrics`, a list of `metric`,
+    `value`, `low`, `high`, `plain`, `difference`, `ratio` (to the plain backbone),
+    `standard_error` (of a paired difference of scores), `within_noise`. What is not known is
+    null.
     """
     return {
         "trial": trial.number,
         "state": trial.state,
         "reason": trial.reason,
         "epochs": trial.epochs,
-        "seconds": _plain(trial.seconds),
+        "seconds": plain_value(trial.seconds),
         "feasible": trial.feasible,
-        "violations": {name: _plain(excess) for name, excess in trial.violations.items()},
+        "violations": {name: plain_value(excess) for name, excess in trial.violations.items()},
         "uncounted": list(trial.uncounted),
-        "stages": stage_rows(trial.architecture),
+        "decisions": decision_rows(trial.architecture),
         "metrics": metric_rows(run, trial),
     }
 
 
-def stage_rows(architecture: Architecture) -> list[dict[str, Any]]:
-    """What each stage got and where it stands; keys as in `show_rows`."""
+def decision_rows(architecture: "Architecture") -> list[dict[str, Any]]:
+    """What each decision got; keys as in `show_rows`."""
+    variant = architecture.variant
+    start = architecture.identity_start
     rows = []
-    for stage, choice in architecture.by_stage.items():
-        widths: list[list[int]] = []
-        sites: list[str] = []
-        params = 0
-        if choice != NONE:
-            chosen = block(choice.block)
-            for unit in architecture.backbone.sites(stage):
-                if (site := unit.get(str(choice.placement))) is None:
-                    continue
-                sites.append(site.path)
-                params += chosen.params(
-                    site.channels,
-                    site.height,
-                    site.width,
-                    choice.ratio,
-                    identity_start=architecture.identity_start,
-                )
-                realised = list(chosen.widths(site.channels, choice.ratio))
-                if realised and realised not in widths:
-                    widths.append(realised)
-        rows.append(
-            {
-                "stage": stage,
-                "choice": str(choice),
-                "block": choice.block,
-                "ratio": choice.ratio,
-                "placement": choice.placement,
-                "widths": widths,
-                "sites": sites,
-                "params": params,
-            }
-        )
+    for decision, option in zip(architecture.decisions, architecture.options, strict=True):
+        row = {
+            "decision": decision.name,
+            "kind": decision.kind,
+            "option": option,
+            "plain": option == decision.plain(architecture.backbone),
+        }
+        rows.append({**row, **decision.details(option, variant, identity_start=start)})
     return rows
 
 
@@ -114,25 +91,23 @@ def metric_rows(run: "Run", trial: Trial) -> list[dict[str, Any]]:
     plain = plain_metrics(run, trial)
     itself = trial.architecture.is_plain
     paired = None if itself else difference_to_plain(trial, run.trials)
-    names = [name for name in METRICS if name in trial.metrics]
-    names += sorted(trial.metrics.keys() - METRICS.keys())
     rows = []
-    for name in names:
-        value, reference = _plain(trial.metrics[name]), _plain(plain.get(name))
+    for name in in_order(trial.metrics):
+        value, reference = plain_value(trial.metrics[name]), plain_value(plain.get(name))
         low, high = trial.intervals.get(name, (None, None))
         both = value is not None and reference is not None
-        of_accuracy = paired if name == "accuracy" else None
+        of_scores = paired if name == run.scored else None
         rows.append(
             {
                 "metric": name,
                 "value": value,
-                "low": _plain(low),
-                "high": _plain(high),
+                "low": plain_value(low),
+                "high": plain_value(high),
                 "plain": reference,
                 "difference": value - reference if both and not itself else None,
                 "ratio": value / reference if both and reference else None,
-                "standard_error": None if of_accuracy is None else of_accuracy.standard_error,
-                "within_noise": None if of_accuracy is None else of_accuracy.within_noise,
+                "standard_error": None if of_scores is None else of_scores.standard_error,
+                "within_noise": None if of_scores is None else of_scores.within_noise,
             }
         )
     return rows
@@ -153,47 +128,6 @@ def recommended(run: "Run") -> Trial | None:
         return None
 
 
-def shown(metric: str, value: Any, *, signed: bool = False) -> str:
-    """A metric's value for people: accuracy in percent, thousands separated; '-' if unknown."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "-"
-    sign = "+" if signed else ""
-    if math.isinf(value):
-        return format(value, f"{sign}g")
-    if metric == "accuracy":
-        return f"{100 * value:{sign}.2f} %"
-    if metric in ("flops", "activations") and abs(value) >= 1e5:
-        millions = abs(value) / 1e6
-        digits = max(2, 3 - math.floor(math.log10(millions)))  # four significant ones
-        return f"{value / 1e6:{sign},.{digits}f} M"
-    if metric in COUNTS:
-        return f"{round(value):{sign},}"
-    digits = 3 - math.floor(math.log10(abs(value))) if value else 3  # four significant ones
-    return f"{value:{sign},.{max(0, digits)}f}" if digits <= 8 else f"{value:{sign}.4g}"
-
-
-def heading(metric: str) -> str:
-    """A metric's name over a column or beside an axis, with its unit."""
-    unit = METRICS[metric].unit if metric in METRICS else ""
-    words = metric.removesuffix(f"_{unit.lower()}").replace("_", " ")
-    return f"{words} ({unit})" if unit else words
-
-
-def named(metric: str, value: float) -> str:
-    """A metric's name, value and unit in running text: 'latency 2.074 ms'."""
-    name, _, unit = heading(metric).partition(" (")
-    return " ".join(filter(None, (name, shown(metric, value), unit.rstrip(")"))))
-
-
-def points(difference: float | None, standard_error: float | None) -> str:
-    """A difference of accuracies in percentage points: '+1.30 ± 0.45'; '-' if unknown."""
-    if difference is None:
-        return "-"
-    if standard_error is None:
-        return f"{100 * difference:+.2f}"
-    return f"{100 * difference:+.2f} ± {100 * standard_error:.2f}"
-
-
 def flatten(content: Any, key: str = "") -> dict[str, Any]:
     """Values by dotted key; a list is one value."""
     if not isinstance(content, Mapping):
@@ -204,7 +138,7 @@ def flatten(content: Any, key: str = "") -> dict[str, Any]:
     return flat
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """The value as JSON can hold it: numpy's as Python's, NaN and infinity as None."""
     if hasattr(value, "item"):
         value = value.item()
@@ -213,9 +147,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _count(metric: str, value: Any) -> Any:
+def _count(name: str, value: Any) -> Any:
     """A count as a whole number, which a frame's column of floats lost."""
-    return int(value) if metric in COUNTS and value is not None else value
+    is_count = name == "epochs" or described(name).is_count
+    return int(value) if is_count and value is not None else value
 
 
 def nothing_feasible(run: "Run") -> str:

@@ -2,42 +2,47 @@
 
 import json
 import math
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnas.search_space import AttnasError, Backbone, InputError, import_plugins
-
-from .database import check_storage, from_environment
-from .folder import locked, read, to_json, to_yaml, write, writing
-from .front import (
-    best,
-    front,
-    hypervolume_over_trials,
+from attnas.core import (
+    METRICS,
+    AttnasError,
+    InputError,
+    Metric,
+    Objective,
+    Trial,
+    import_plugins,
     knee,
-    losses,
-    reference_box,
+    locked,
+    read,
     share_of_box,
+    to_json,
+    to_yaml,
+    write,
+    writing,
 )
-from .metrics import Objective
+from attnas.search_space import Architecture, Backbone, decision_from_dict
+
+from . import record as on_disk
+from .database import check_storage
+from .display import as_html, as_text
+from .front import best, front, hypervolume_over_trials, losses, reference_box
+from .front_table import Front, pareto_table
+from .headline import headline, summary
+from .record import CHECKPOINTS, CONFIG_FILE, ENVIRONMENT_FILE, RUN_FILE, TRIALS_FILE
 from .remeasured import Remeasured, overlaid, read_remeasured, write_remeasured
 from .rows import flatten, nothing_feasible
 from .storage import TrialStore
-from .trial import Trial
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FORMAT = 1
-RUN_FILE, CONFIG_FILE, ENVIRONMENT_FILE = "run.json", "config.yaml", "environment.json"
-TRIALS_FILE, CHECKPOINTS = "trials.db", "checkpoints"
+    from rich.console import RenderableType
 
 _MAY_CHANGE = ("budget", "engine", "name")  # when a run goes on; `data.path` too
 
@@ -46,10 +51,13 @@ class Run:
     """A durable list of trials with the config and the facts that made it.
 
     `facts` is what is needed to read the trials: `backbone` (as `Backbone.to_dict`),
-    `options` (stage -> choices as text), `objectives` (metric -> direction), `constraints`
-    (metric -> bound as text), `plain` (the plain backbone without training: `metrics` and
-    what else was screened), and what a reader wants to know: `identity_start`, `data`,
-    `device`, `recipe`, `seed`, `strategy`.
+    `decisions` (as `Decision.to_dict`), `options` (decision -> options as text), `objectives`
+    (metric -> direction), `constraints` (metric -> bound as text), `plain` (the plain backbone
+    without training: `metrics` and what else was screened), `scored` (the metric that items'
+    scores average to), `metrics` (what is known of the metrics), `box` (metric -> the values of
+    guessing and of perfection), and what a reader wants to know: `identity_start`, `data`,
+    `device`, `task`, `recipe`, `seed`, `strategy`. Those of a run of format 1 are given in the
+    same form.
 
     One process at a time appends; any number may read. A run is made by `Run.create` and
     found by `Run.open`.
@@ -61,17 +69,20 @@ class Run:
         self.name = folder.resolve().name
         self.config: dict[str, Any] = read(folder / CONFIG_FILE)
         self.environment: dict[str, Any] = read(folder / ENVIRONMENT_FILE)
-        self.facts: dict[str, Any] = record["facts"]
-        import_plugins(self.facts.get("plugins", ()))
+        import_plugins(record["facts"].get("plugins", ()))
+        self.facts: dict[str, Any] = on_disk.current(record["facts"])
         self.backbone = Backbone.from_dict(self.facts["backbone"])
+        self.decisions = tuple(map(decision_from_dict, self.facts["decisions"]))
+        for name, described in self.facts.get("metrics", {}).items():
+            METRICS.provide(name, Metric(name, **described))
         self.objectives = tuple(
             Objective(metric, direction) for metric, direction in self.facts["objectives"].items()
         )
         self._constraints = tuple(f"{m} {bound}" for m, bound in self.facts["constraints"].items())
         self._store = TrialStore(
-            _place(folder, record["storage"]), record["study"], record.get("mark")
+            on_disk.place_of_trials(folder, record["storage"]), record["study"], record.get("mark")
         )
-        self._recorded = tuple(self._store.load(self.backbone))
+        self._recorded = tuple(self._store.load(self.backbone, self.decisions))
         self._again = read_remeasured(folder)
         self._trials = overlaid(self._recorded, self._again)
         self._locked = False
@@ -101,20 +112,7 @@ class Run:
         if storage is not None:
             check_storage(storage)
         config = json.loads(to_json(config))  # tuples are lists from now on
-        facts = dict(facts)
-        # the plain backbone is a trial of every run, also where a stage may not be empty
-        facts["options"] = {
-            stage: list(texts) if "none" in texts else ["none", *texts]
-            for stage, texts in facts["options"].items()
-        }
-        record: dict[str, Any] = {
-            "format": FORMAT,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "storage": storage,
-            "study": folder.resolve().name,
-            "mark": uuid.uuid4().hex,
-            "facts": facts,
-        }
+        record = on_disk.new_record(folder, facts, storage)
         with writing(folder):
             (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         with locked(folder):
@@ -127,7 +125,7 @@ class Run:
                     for left in folder.glob(f"{TRIALS_FILE}*"):  # no run.json: nothing in it
                         left.unlink()
             objectives = [Objective(m, d) for m, d in facts["objectives"].items()]
-            place = _place(folder, storage, create=True)
+            place = on_disk.place_of_trials(folder, storage, create=True)
             TrialStore.create(place, record["study"], objectives, record["mark"]).close()
             write(folder / RUN_FILE, to_json(record))  # last: only now it is a run
         return cls.open(folder)
@@ -140,18 +138,8 @@ class Run:
             InputError: there is no such run, or it has another format.
             AttnasError: a file of it is missing, damaged or cannot be read.
         """
-        candidates = [Path(folder_or_name), Path(runs) / folder_or_name]
-        folder = next((path for path in candidates if cls.exists(path)), None)
-        if folder is None:
-            raise _no_run(folder_or_name, candidates, Path(runs))
-        record = read(folder / RUN_FILE)
-        if record.get("format") != FORMAT:
-            raise InputError(
-                f"the run has format {record.get('format')}, this attnas reads format {FORMAT}. "
-                "Use the attnas that made it, or start a run of another name.",
-                file=str(folder / RUN_FILE),
-                key="format",
-            )
+        folder = on_disk.found_folder(folder_or_name, Path(runs))
+        record = on_disk.read_record(folder)
         try:
             return cls(folder, record)
         except KeyError as error:
@@ -166,10 +154,19 @@ class Run:
     @staticmethod
     def exists(folder: str | Path) -> bool:
         """Whether the folder holds a run, of whatever format."""
-        return (Path(folder) / RUN_FILE).is_file()
+        return on_disk.exists(folder)
 
     def __repr__(self) -> str:
-        return f"<Run {self.folder}: {len(self._trials)} trials>"
+        return as_text(self._shown())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._shown())
+
+    def _shown(self) -> "RenderableType":
+        from rich.console import Group
+
+        title = f"Run {self.name}: {len(self._trials)} trials in {self.folder}"
+        return Group(title, pareto_table(self, verdicts=False), headline(self))
 
     def __enter__(self) -> "Run":
         return self
@@ -193,7 +190,7 @@ class Run:
         """
         with locked(self.folder), self._store.lock(note):
             if self._store.count() != len(self._recorded):
-                self._recorded = tuple(self._store.load(self.backbone))
+                self._recorded = tuple(self._store.load(self.backbone, self.decisions))
             self._again = read_remeasured(self.folder)
             self._trials = overlaid(self._recorded, self._again)
             self._locked = True
@@ -251,6 +248,25 @@ class Run:
         return self._again
 
     @property
+    def scored(self) -> str:
+        """The metric that the items' scores average to; "" if there is none."""
+        scores = next((t.scores for t in self._recorded if t.scores is not None), None)
+        return str(self.facts.get("scored", "")) if scores is None else scores.metric
+
+    @property
+    def main_objective(self) -> Objective:
+        """The objective that trials are first looked at by: what training gave, if anything."""
+        trained = [o for o in self.objectives if not o.described.cheap]
+        scored = [o for o in trained if o.metric == self.scored]
+        return next(iter((*scored, *trained, *self.objectives)))
+
+    @property
+    def plain_architecture(self) -> Architecture:
+        """The network as the backbone's function makes it."""
+        start = bool(self.facts.get("identity_start", True))
+        return Architecture.plain(self.backbone, self.decisions, start)
+
+    @property
     def checkpoints(self) -> Path:
         """The folder for what training or a strategy may go on from."""
         return self.folder / CHECKPOINTS
@@ -267,9 +283,9 @@ class Run:
 
         return frame(self)
 
-    def front(self) -> list[Trial]:
+    def front(self) -> Front:
         """Feasible trials that no feasible trial dominates, by trial number."""
-        return front(self._trials, self.objectives)
+        return Front(front(self._trials, self.objectives), self)
 
     def knee(self) -> Trial | None:
         """The front's knee (`attnas.results.knee`); None while no trial is feasible."""
@@ -279,16 +295,16 @@ class Run:
     def best(
         self, max: Mapping[str, float] | None = None, min: Mapping[str, float] | None = None
     ) -> Trial:
-        """The most accurate feasible trial with metrics at most `max` and at least `min`.
+        """The feasible trial best by `main_objective`, with metrics at most `max`, at least `min`.
 
-        Where accuracy is not an objective, the best in the first one. The other objectives
-        decide between equals.
+        The other objectives decide between equals.
 
         Raises:
             InputError: a bound is on an unknown metric.
             AttnasError: no trial meets the bounds; the message names the nearest.
         """
-        ordered = sorted(self.objectives, key=lambda objective: objective.metric != "accuracy")
+        first = self.main_objective
+        ordered = [first, *(o for o in self.objectives if o != first)]
         found, nearest = best(self._trials, ordered, max, min)
         if found is not None:
             return found
@@ -303,6 +319,16 @@ class Run:
             f"The nearest is trial {nearest.number} with {values}."
         )
 
+    def summary(self) -> str:
+        """The verdict: what was found, and whether a confirmation bears it out."""
+        return summary(self)
+
+    def export(self, path: str | Path, trial: Trial | int | None = None) -> dict[str, Any]:
+        """Writes an architecture, `best()` if none is given; see `attnas.results.write_export`."""
+        from .export import write_export
+
+        return write_export(self, trial, path)
+
     def hypervolume(self) -> float:
         """Hypervolume of the front as a share of `reference_box`; 0 while nothing is feasible."""
         found = self.front()
@@ -311,53 +337,46 @@ class Run:
         return share_of_box(losses(found, self.objectives), *self._box())
 
     def hypervolumes(self) -> NDArray[np.float64]:
-        """The hypervolume after each trial: shape (trials,), never falling."""
+        """The hypervolume after each trial: shape (trials,); see `hypervolume_over_trials`."""
         if not any(trial.feasible for trial in self._trials):
             return np.zeros(len(self._trials))
         return hypervolume_over_trials(self._trials, self.objectives, *self._box())
-
-    def config_difference(self, config: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """What differs in a config from the one that made the run: by dotted key, then and now.
-
-        What may change when a run goes on is left out: budget, engine, name. An absent key
-        is the same as null.
-        """
-        mine, other = flatten(self.config), flatten(json.loads(to_json(config)))
-        keys = sorted(mine.keys() | other.keys())
-        return {
-            key: (mine.get(key), other.get(key))
-            for key in keys
-            if mine.get(key) != other.get(key)
-            and key.split(".")[0] not in _MAY_CHANGE
-            and key != "data.path"
-        }
 
     def _box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The reference box; a cost not measured on the plain backbone is the first trial's."""
         first = next(trial for trial in self._trials if trial.feasible)
         costs = {**first.metrics, **self.facts["plain"]["metrics"]}
-        return reference_box(self.objectives, costs, self.backbone.classes)
+        return reference_box(self.objectives, costs, self._ends())
+
+    def _ends(self) -> dict[str, tuple[float, float]]:
+        """By metric the values of guessing and of perfection; of what no task knows, those of
+        the worst and the best trial."""
+        ends = {name: (a, b) for name, (a, b) in self.facts.get("box", {}).items()}
+        for objective in self.objectives:
+            if objective.described.cheap or objective.metric in ends:
+                continue
+            values = [
+                value
+                for trial in self._trials
+                if math.isfinite(value := trial.metrics.get(objective.metric, math.nan))
+            ]
+            ends[objective.metric] = min(values, default=0.0), max(values, default=0.0)
+        return ends
 
 
-def _place(folder: Path, storage: str | None, *, create: bool = False) -> Path | str:
-    """Where the trials are: a database URL or the folder's SQLite file."""
-    if storage is not None:
-        return from_environment(storage)
-    file = folder / TRIALS_FILE
-    if not create and not file.is_file():
-        raise AttnasError(f"{file}: the file with the trials is missing. Restore a copy of it.")
-    return file
+def config_difference(
+    then: Mapping[str, Any], now: Mapping[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """What differs between two configs: by dotted key, then and now.
 
-
-def _no_run(given: str | Path, candidates: Sequence[Path], runs: Path) -> InputError:
-    """The error for a name or folder without a run."""
-    for path in candidates:
-        if path.is_dir():
-            return InputError(f"is not a run: it has no {RUN_FILE}.", file=str(path))
-    names = sorted(p.name for p in runs.iterdir() if Run.exists(p)) if runs.is_dir() else []
-    near = get_close_matches(str(given), names, n=1)
-    if near:
-        hint = f"Did you mean '{near[0]}'?"
-    else:
-        hint = f"Runs in {runs}: {', '.join(names)}." if names else f"There is no run in {runs}."
-    return InputError(f"there is no run '{given}'. {hint}")
+    What may change when a run goes on is left out: budget, engine, name. An absent key is the
+    same as null.
+    """
+    mine, other = flatten(json.loads(to_json(then))), flatten(json.loads(to_json(now)))
+    return {
+        key: (mine.get(key), other.get(key))
+        for key in sorted(mine.keys() | other.keys())
+        if mine.get(key) != other.get(key)
+        and key.split(".")[0] not in _MAY_CHANGE
+        and key != "data.path"
+    }

@@ -4,23 +4,23 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from attnas.search_space import Architecture
+from attnas.core import RankCorrelation, Trial, rank_correlation
 
-from .doubt import RankCorrelation, rank_correlation
-from .trial import Trial
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture
 
 
 class Planned(Protocol):
     """A training that has begun: how long, and for how long its schedule is laid out."""
 
     @property
-    def architecture(self) -> Architecture: ...
+    def architecture(self) -> "Architecture": ...
     @property
     def epochs(self) -> int: ...
     @property
-    def of(self) -> int | None: ...
+    def schedule_epochs(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ def epochs_trained(trials: Iterable[Trial], running: Iterable[Planned] = ()) -> 
     trained = (trial for trial in trials if trial.state != "infeasible")
     reached: dict[tuple[Architecture, int], int] = {}
     for training in (*trained, *running):
-        schedule = training.architecture, training.of or training.epochs
+        schedule = training.architecture, training.schedule_epochs or training.epochs
         reached[schedule] = max(training.epochs, reached.get(schedule, 0))
     return sum(reached.values())
 
 
-def rung_correlations(trials: Sequence[Trial], metric: str = "accuracy") -> list[RungCorrelation]:
+def rung_correlations(trials: Sequence[Trial], metric: str) -> list[RungCorrelation]:
     """Kendall's tau of a metric between each two numbers of epochs; empty if there is only one.
 
     Only architectures with a finite figure after both count. Where the better ones were chosen
@@ -86,9 +86,10 @@ def rung_correlations(trials: Sequence[Trial], metric: str = "accuracy") -> list
     return found
 
 
-def rungs_text(trials: Sequence[Trial]) -> str:
+def rungs_text(trials: Sequence[Trial], metric: str) -> str:
     """`rung_correlations` in one line for people; empty if all trained as long."""
-    found = rung_correlations(trials)
+    found = rung_correlations(trials, metric)
     if not found:
         return ""
-    return f"Kendall's tau of accuracy between epochs: {'; '.join(map(str, found))}."
+    name = metric.replace("_", " ")
+    return f"Kendall's tau of {name} between epochs: {'; '.join(map(str, found))}."

@@ -2,10 +2,9 @@
 
 Optuna's columns (params, values, state, constraints) are there for its dashboard and plots.
 What attnas reads back is one user attribute with all of a trial, so nothing is rounded,
-and a choice outside the space (the plain backbone) needs no column of its own.
+and an option outside the space (the plain backbone) needs no column of its own.
 """
 
-import base64
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,12 +19,11 @@ from optuna.distributions import CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from attnas.search_space import Architecture, AttnasError, Backbone, Choice, InputError
+from attnas.core import AttnasError, InputError, ItemScores, Objective, Trial
+from attnas.search_space import Architecture, Backbone, Decision
 
 from .database import Say, connect, explained, hold, patiently, quiet_optuna, shown
-from .metrics import Objective
 from .optuna_tables import OptunaTables
-from .trial import Trial
 
 ATTRIBUTE = "trial"  # of an Optuna trial: all of ours
 MARK = "run"  # of an Optuna study: which run folder it belongs to
@@ -119,7 +117,7 @@ class TrialStore:
             self._locked, self._note = False, _ignore
             self._drop_connection()
 
-    def load(self, backbone: Backbone) -> list[Trial]:
+    def load(self, backbone: Backbone, decisions: tuple[Decision, ...]) -> list[Trial]:
         """All trials in order of number."""
         with explained(self.place):
             frozen = self._storage.get_all_trials(self._study_id, deepcopy=False)
@@ -130,11 +128,13 @@ class TrialStore:
                     f"{shown(self.place)}: trial {stored.number} of the study '{self.study}' "
                     "was not written by attnas. Remove it with Optuna, or restore a copy."
                 )
-        return [self._decoded(stored, backbone) for stored in frozen]
+        return [self._decoded(stored, backbone, decisions) for stored in frozen]
 
-    def _decoded(self, stored: FrozenTrial, backbone: Backbone) -> Trial:
+    def _decoded(
+        self, stored: FrozenTrial, backbone: Backbone, decisions: tuple[Decision, ...]
+    ) -> Trial:
         try:
-            return decode(stored.number, stored.user_attrs[ATTRIBUTE], backbone)
+            return decode(stored.number, stored.user_attrs[ATTRIBUTE], backbone, decisions)
         except (KeyError, TypeError, ValueError, InputError) as error:
             raise AttnasError(
                 f"{shown(self.place)}: trial {stored.number} is damaged ({error}). Restore a copy."
@@ -154,8 +154,8 @@ class TrialStore:
     ) -> None:
         """Adds a trial, which has the next number, in one transaction, and only once.
 
-        A locked database is waited for, and a server to come back. `options` has the choices
-        allowed per stage as text; `constraints` are the run's, as in `Trial.violations`.
+        A locked database is waited for, and a server to come back. `options` has those
+        allowed for each decision, as text; `constraints` are the run's, as in `Trial.violations`.
 
         Raises:
             AttnasError: another searcher has stored a trial of that number, too.
@@ -220,7 +220,7 @@ class TrialStore:
 def encode(trial: Trial) -> dict[str, Any]:
     """A trial but for its number as JSON can hold it: no NaN, infinity, tuple or bytes."""
     return {
-        "choices": {stage: str(choice) for stage, choice in trial.architecture.by_stage.items()},
+        "architecture": trial.architecture.by_name,
         "identity_start": trial.architecture.identity_start,
         "epochs": int(trial.epochs),
         "state": trial.state,
@@ -233,20 +233,25 @@ def encode(trial: Trial) -> dict[str, Any]:
         "seconds": _number(trial.seconds),
         "seed": int(trial.seed),
         "started": trial.started,
-        "correct": base64.b64encode(trial.correct).decode("ascii"),
-        "validation_images": int(trial.validation_images),
+        "scores": None if trial.scores is None else trial.scores.to_dict(),
         "uncounted": list(trial.uncounted),
-        "of": None if trial.of is None else int(trial.of),
+        "schedule_epochs": trial.schedule_epochs,
         "half_size": bool(trial.half_size),
     }
 
 
-def decode(number: int, record: Mapping[str, Any], backbone: Backbone) -> Trial:
-    """What `encode` wrote, as a trial on that backbone."""
-    choices = tuple(Choice.parse(record["choices"][stage]) for stage in backbone.stage_names)
+def decode(
+    number: int,
+    record: Mapping[str, Any],
+    backbone: Backbone,
+    decisions: tuple[Decision, ...],
+) -> Trial:
+    """What `encode` wrote, also in format 1, as a trial on that backbone."""
+    given = record["architecture"] if "architecture" in record else record["choices"]
+    options = tuple(str(given[decision.name]) for decision in decisions)
     return Trial(
         number=number,
-        architecture=Architecture(backbone, choices, record["identity_start"]),
+        architecture=Architecture(backbone, decisions, options, record["identity_start"]),
         epochs=record["epochs"],
         state=record["state"],
         metrics={name: _parsed(value) for name, value in record["metrics"].items()},
@@ -258,12 +263,21 @@ def decode(number: int, record: Mapping[str, Any], backbone: Backbone) -> Trial:
         seconds=_parsed(record["seconds"]),
         seed=record["seed"],
         started=record["started"],
-        correct=base64.b64decode(record["correct"]),
-        validation_images=record["validation_images"],
+        scores=_scores(record),
         uncounted=tuple(record["uncounted"]),
-        of=record.get("of"),  # earlier trials have neither
+        schedule_epochs=record.get("schedule_epochs", record.get("of")),  # as format 1 has it
         half_size=record.get("half_size", False),
     )
+
+
+def _scores(record: Mapping[str, Any]) -> ItemScores | None:
+    """The items' scores; format 1 had the bits of right and wrong."""
+    if "scores" in record:
+        return None if record["scores"] is None else ItemScores.from_dict(record["scores"])
+    if not record.get("correct"):
+        return None
+    bits = {"kind": "bits", "metric": "accuracy", "content": record["correct"]}
+    return ItemScores.from_dict({**bits, "items": record["validation_images"]})
 
 
 def _number(value: float) -> float | int | str:
@@ -282,8 +296,8 @@ def _frozen(
     constraints: Sequence[str],
 ) -> FrozenTrial:
     """The trial with Optuna's columns filled as far as Optuna allows."""
-    texts = {stage: str(choice) for stage, choice in trial.architecture.by_stage.items()}
-    params = {stage: text for stage, text in texts.items() if text in options.get(stage, ())}
+    texts = trial.architecture.by_name
+    params = {name: text for name, text in texts.items() if text in options.get(name, ())}
     values = [float(trial.metrics.get(o.metric, math.nan)) for o in objectives]
     state = _STATES[trial.state]
     if state is TrialState.COMPLETE and any(map(math.isnan, values)):
@@ -294,7 +308,7 @@ def _frozen(
         state=state,
         values=values if state is TrialState.COMPLETE else None,
         params=params,
-        distributions={stage: CategoricalDistribution(options[stage]) for stage in params},
+        distributions={name: CategoricalDistribution(options[name]) for name in params},
         user_attrs={ATTRIBUTE: encode(trial)},
         # Optuna's own key for what `constraints_func` gives; at most 0 is feasible
         system_attrs={"constraints": [min(excess, 1e300) for excess in excesses]},

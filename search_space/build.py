@@ -7,13 +7,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from attnas.core import InputError
+
 from .architecture import Architecture
-from .blocks import block
-from .choice import NONE, Choice
-from .errors import InputError
 from .insertion import insert
-from .options import checked
-from .tracing import Site
 
 
 def build(
@@ -22,59 +19,53 @@ def build(
     seed: int | None = None,
     weights: Mapping[str, Tensor] | None = None,
 ) -> nn.Module:
-    """The network of an architecture on the CPU: its plain backbone with the blocks inserted.
+    """The network of an architecture on the CPU: its backbone with what the options change.
 
     With a seed the backbone's initial weights are the same whatever is inserted (common
     random numbers), a block's depend on the seed and on its place alone, and torch's
     generator is left as it was. Without, all are drawn from torch's generator.
 
     Args:
-        weights: the state of a plain backbone, loaded before the blocks are inserted; with
-            an identity start the network computes at first what that backbone does.
+        weights: the state of the backbone, loaded before the edits; with an identity start the
+            network computes at first what that backbone does.
 
     Raises:
-        InputError: no unit of a stage has the placement chosen for it, or the block or its
-            ratio is unknown or cannot stand there.
+        InputError: an option does nothing where it should: no unit has its placement, or its
+            block or ratio is unknown or cannot be placed there.
     """
-    wanted = [
-        (site, chosen)
-        for stage, choice in architecture.by_stage.items()
-        for site, chosen in _sites(architecture, stage, checked(choice))
-    ]
+    _check_applied(architecture)
     with seeded(seed, ""):
-        network = architecture.backbone.network()
+        network = architecture.variant.network()
     if weights is not None:
         network.load_state_dict(weights)
-    inserted = []
-    for site, choice in wanted:
-        with seeded(seed, site.path):
-            made = block(choice.block).make(
-                site.channels, choice.ratio, identity_start=architecture.identity_start
-            )
-        inserted.append((site.mode, site.path, made))
-    insert(network, inserted)
+    made = []
+    for edit in architecture.edits:
+        with seeded(seed, edit.path):
+            made.append((edit.mode, edit.path, edit.make(architecture.identity_start)))
+    insert(network, made)
     return network
 
 
-def _sites(architecture: Architecture, stage: str, choice: Choice) -> Iterator[tuple[Site, Choice]]:
-    """Where the choice goes in the stage."""
-    if choice == NONE:
-        return
-    units, placement = architecture.backbone.sites(stage), str(choice.placement)
-    sites = [unit[placement] for unit in units if placement in unit]
-    if not sites:
-        known = dict.fromkeys(name for unit in units for name in unit)
-        raise InputError(
-            f"{choice}: no unit of the stage '{stage}' has the placement '{placement}'. "
-            f"Known there: {', '.join(known)}."
-        )
-    for site in sites:
-        if not block(choice.block).legal(site.channels, site.height, site.width, choice.ratio):
+def _check_applied(architecture: Architecture) -> None:
+    """Refuses options that would be dropped in silence.
+
+    Where another decision may take away what an option is applied to, it may do nothing.
+    """
+    variant = architecture.variant
+    structural = [decision for decision in architecture.decisions if decision.structural]
+    for decision, text in zip(architecture.decisions, architecture.options, strict=True):
+        try:
+            option = decision.read(text)
+        except InputError as error:
+            raise error.inside(key=decision.name) from error
+        if any(other is not decision for other in structural):
+            continue
+        changes = decision.edits(option, variant) or decision.arguments(option)
+        if not changes and option != decision.plain(variant):
             raise InputError(
-                f"{choice}: cannot stand at '{site.path}' of the stage '{stage}' "
-                f"({site.channels} channels, map {site.height} x {site.width})."
+                f"the option '{option}' can be applied nowhere in {variant.name}.",
+                key=decision.name,
             )
-        yield site, choice
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""Blocks into a built network: its modules are wrapped or its slots filled, never rewritten."""
+"""Modules into a built network: its own are wrapped, replaced or skipped, never rewritten."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
-from .stages import Mode
+from .edits import Mode
 
 
 class Before(nn.Module):
@@ -30,22 +30,29 @@ class After(nn.Module):
         return self.block(self.module(*args, **kwargs))
 
 
-def insert(network: nn.Module, blocks: Iterable[tuple[Mode, str, nn.Module]]) -> None:
-    """Puts each block at, before or after the module of that path, in place.
+class Skipped(nn.Module):
+    """In place of a unit that is left out: returns its first argument as it is."""
+
+    def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return x
+
+
+def insert(network: nn.Module, modules: Iterable[tuple[Mode, str, nn.Module]]) -> None:
+    """Puts each module at, before or after the one of that path, in place.
 
     All paths are those of the network before the call, also where one lies inside another.
     """
     located: Sequence[tuple[Mode, nn.Module, str, nn.Module]] = [
-        (mode, *_parent(network, path), block) for mode, path, block in blocks
+        (mode, *_parent(network, path), made) for mode, path, made in modules
     ]
-    for mode, parent, name, block in located:
+    for mode, parent, name, made in located:
         module = getattr(parent, name)
-        if mode == "at":
-            inserted = block
+        if mode in ("at", "remove"):
+            inserted = made
         else:
-            inserted = (Before if mode == "before" else After)(module, block)
+            inserted = (Before if mode == "before" else After)(module, made)
             inserted.training = module.training
-        block.train(module.training)
+        made.train(module.training)
         setattr(parent, name, inserted)
 
 

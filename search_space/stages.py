@@ -1,15 +1,16 @@
-"""Where blocks may stand in a network: its stages, their units, and how a block enters one."""
+"""Where blocks can be placed in a network: stages, their units, and how a block enters one."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from torch import nn
+from attnas.core import InputError
 
-from .errors import InputError
+if TYPE_CHECKING:
+    from torch import nn
 
 Mode = Literal["at", "before", "after"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -45,55 +46,104 @@ def join(unit: str, relative: str) -> str:
     return f"{unit}.{relative}" if relative else unit
 
 
-def parse_stages(network: nn.Module, description: Any, *, key: str) -> tuple[Stage, ...]:
-    """Reads stages as a config gives them, on the network that they describe.
+@dataclass(frozen=True)
+class StagePattern:
+    """A stage as a config describes it: globs of its units, and the same sites in each.
+
+    A `*` in a glob stands for one part of a dotted path. A unit that lacks a site's submodule is
+    without that site.
+    """
+
+    name: str
+    units: tuple[str, ...]
+    sites: tuple[tuple[str, Insertion], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for YAML or JSON."""
+        sites = {name: {i.mode: i.path} for name, i in self.sites}
+        return {"name": self.name, "units": list(self.units), "sites": sites}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "StagePattern":
+        """What `to_dict` wrote, or a run of format 1: there each unit had sites of its own.
+
+        Raises:
+            KeyError, TypeError, ValueError, InputError: it is not of that form.
+        """
+        units, sites = plain["units"], dict(plain.get("sites", {}))
+        if units and isinstance(units[0], Mapping):
+            for unit in units:
+                sites |= unit["sites"]
+            units = [unit["path"] for unit in units]
+        insertions = (
+            (str(name), _parse_insertion(str(name), site, "sites")) for name, site in sites.items()
+        )
+        return cls(str(plain["name"]), tuple(map(str, units)), tuple(sorted(insertions)))
+
+
+def parse_stages(description: Any, *, key: str) -> tuple[StagePattern, ...]:
+    """Reads stages as a config gives them; `expand` finds them in a network.
 
     `description` maps each stage to `{units: [glob, ...], sites: {placement: {mode: path}}}`.
-    A `*` in a glob stands for one part of a dotted path; units come in the network's order.
-    A unit that lacks a site's submodule is without that site.
 
     Raises:
-        InputError: the description has another form or names what the network lacks; with
-            its place under `key`.
+        InputError: the description has another form; with its place under `key`.
     """
     if not isinstance(description, Mapping) or not description:
         raise InputError("stages are a mapping of stage name to units and sites.", key=key)
-    modules = dict(network.named_modules(remove_duplicate=False))
-    stages = tuple(
-        _parse_stage(str(name), entry, modules, f"{key}.{name}")
-        for name, entry in description.items()
+    return tuple(
+        _parse_stage(str(name), entry, f"{key}.{name}") for name, entry in description.items()
     )
-    _refuse_shared_units(stages, key)
-    return stages
 
 
-def _parse_stage(name: str, entry: Any, modules: Mapping[str, nn.Module], key: str) -> Stage:
+def _parse_stage(name: str, entry: Any, key: str) -> StagePattern:
     if not isinstance(entry, Mapping) or set(entry) != {"units", "sites"}:
         raise InputError(
             "a stage has the keys 'units' (module paths) and 'sites' (insertions by placement).",
             key=key,
         )
-    paths = _expand(entry["units"], modules, f"{key}.units")
+    globs = entry["units"]
+    if not isinstance(globs, Sequence) or isinstance(globs, str) or not globs:
+        raise InputError(
+            'units are a list of module paths, such as ["layer1.*"].', key=f"{key}.units"
+        )
     sites = _parse_sites(entry["sites"], f"{key}.sites")
-    for placement, insertion in sites.items():
+    return StagePattern(name, tuple(map(str, globs)), tuple(sorted(sites.items())))
+
+
+def expand(
+    network: "nn.Module", patterns: Sequence[StagePattern], *, key: str
+) -> tuple[Stage, ...]:
+    """The stages of a network that the patterns describe; units come in the network's order.
+
+    Raises:
+        InputError: they name what the network lacks; with the place under `key`.
+    """
+    modules = dict(network.named_modules(remove_duplicate=False))
+    stages = tuple(_expand_stage(p, modules, f"{key}.{p.name}") for p in patterns)
+    _refuse_shared_units(stages, key)
+    return stages
+
+
+def _expand_stage(pattern: StagePattern, modules: "Mapping[str, nn.Module]", key: str) -> Stage:
+    paths = _expand(pattern.units, modules, f"{key}.units")
+    for placement, insertion in pattern.sites:
         _check_site(placement, insertion, paths, modules, f"{key}.sites.{placement}")
     units = (
-        Unit(path, tuple((p, i) for p, i in sorted(sites.items()) if join(path, i.path) in modules))
+        Unit(path, tuple((p, i) for p, i in pattern.sites if join(path, i.path) in modules))
         for path in paths
     )
-    return Stage(name, tuple(units))
+    return Stage(pattern.name, tuple(units))
 
 
-def _expand(globs: Any, modules: Mapping[str, nn.Module], key: str) -> list[str]:
+def _expand(globs: Sequence[str], modules: "Mapping[str, nn.Module]", key: str) -> list[str]:
     """The module paths that match any of the globs, in the network's order."""
-    if not isinstance(globs, Sequence) or isinstance(globs, str) or not globs:
-        raise InputError('units are a list of module paths, such as ["layer1.*"].', key=key)
     found: set[str] = set()
     for i, glob in enumerate(globs):
-        matching = {path for path in modules if path and _matches(path, str(glob))}
+        matching = {path for path in modules if path and _matches(path, glob)}
         if not matching:
             raise InputError(
-                f"the network has no module '{glob}'. {_nearest(str(glob), modules)}",
+                f"the network has no module '{glob}'. {_nearest(glob, modules)}",
                 key=f"{key}[{i}]",
             )
         found |= matching
@@ -123,7 +173,7 @@ def _parse_insertion(placement: str, site: Any, key: str) -> Insertion:
         )
     [(mode, path)] = site.items()
     if isinstance(path, bool) or not isinstance(path, str | int):
-        raise InputError(f"the path {path!r} is not a text. Put it in quotes.", key=key)
+        raise InputError(f"the path {path!r} is not a string. Put it in quotes.", key=key)
     return Insertion(mode, str(path))
 
 
@@ -131,7 +181,7 @@ def _check_site(
     placement: str,
     insertion: Insertion,
     units: Sequence[str],
-    modules: Mapping[str, nn.Module],
+    modules: "Mapping[str, nn.Module]",
     key: str,
 ) -> None:
     """Refuses a site that no unit of the stage has, and a full slot."""
@@ -150,7 +200,7 @@ def _check_site(
         )
     for path in having:
         module = modules[join(path, insertion.path)]
-        if insertion.mode == "at" and not isinstance(module, nn.Identity):
+        if insertion.mode == "at" and type(module).__name__ != "Identity":
             raise InputError(
                 f"'{join(path, insertion.path)}' is a {type(module).__name__}, not an empty "
                 "slot (nn.Identity). Write 'before' or 'after'.",

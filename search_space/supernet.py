@@ -7,26 +7,26 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from attnas.core import InputError
+
 from .architecture import Architecture
+from .attention_option import NONE, AttentionOption
 from .blocks import block
 from .build import seeded
-from .choice import NONE, Choice
+from .decisions.attention import Attention
 from .insertion import insert
-from .recalibration import recalibrate
 from .sharing import Borrower, widest
 from .space import SearchSpace
 from .stages import Mode
 from .tracing import Site
 
-__all__ = ["Supernet", "Switch", "recalibrate"]
-
 Place = tuple[Mode, str]
 Weights = Sequence[Tensor | Sequence[Tensor | float]]
-"""Per stage, in the order of `space.allowed`: one weight an option, (options,) or scalars."""
+"""Per decision, in the order of `space.options`: one weight an option, (options,) or scalars."""
 
 
 class Switch(nn.Module):
-    """Stands at a site and holds the blocks that may stand there; inactive ones cost nothing.
+    """Holds, at a site, the blocks that can be chosen for it; inactive ones cost nothing.
 
     `active` are pairs (block's number, weight): none passes x on; one without a weight is that
     block alone; else (1 - sum w_i) x + sum w_i block_i(x), that is x + sum w_i (block_i(x) - x).
@@ -49,10 +49,10 @@ class Switch(nn.Module):
         return y
 
 
-class _Stand(NamedTuple):
+class _Placed(NamedTuple):
     """An option at one site: the switch there and the number of the block in it."""
 
-    choice: Choice
+    chosen: AttentionOption
     site: Site
     switch: Switch
     number: int
@@ -71,14 +71,16 @@ class Supernet(nn.Module):
     in a block, are each site's and width's own. Classes that do not say `sliceable = True`
     have parameters of their own for every width.
 
-    With one ratio and one placement a stage, every path starts with the weights of
+    With one ratio and one placement a decision, every path starts with the weights of
     `build(architecture, seed=seed)`; else the widest block's first placement decides.
 
     `state_dict` holds all weights and buffers, not the selection.
     """
 
     def __init__(self, space: SearchSpace, *, seed: int) -> None:
+        """Raises InputError: the space decides what one set of weights cannot hold."""
         super().__init__()
+        check_shared(space)
         self.space, self.seed = space, seed
         with seeded(seed, ""):
             network = space.backbone.network()
@@ -88,9 +90,9 @@ class Supernet(nn.Module):
         }
         self.shared = nn.ModuleList()
         self._switches: dict[Place, Switch] = {}
-        self._stands: dict[tuple[int, Choice], list[_Stand]] = {}
-        for stage in range(len(space.allowed)):
-            self._fill(stage)
+        self._placed: dict[tuple[int, str], list[_Placed]] = {}
+        for number in range(len(space.decisions)):
+            self._fill(number)
         insert(network, ((mode, path, made) for (mode, path), made in self._switches.items()))
         self.network = network
         self.training = network.training
@@ -103,42 +105,42 @@ class Supernet(nn.Module):
         """Makes an architecture's path the active one; no other block is run or gets a gradient.
 
         Raises:
-            InputError: the architecture is not in the space (`none` may stand anywhere).
-            ValueError: it has another backbone.
+            InputError: the architecture is not in the space (`none` is allowed anywhere).
+            ValueError: it has another backbone or other decisions.
         """
-        chosen = self._stands_of(architecture)
+        chosen = self._placed_of(architecture)
         self._clear()
-        for stand in chosen:
-            stand.switch.active = [(stand.number, None)]
+        for placed in chosen:
+            placed.switch.active = [(placed.number, None)]
 
     def mix(self, weights: Weights | None) -> None:
         """Makes a mixture active: at each site x + sum_i w_i (block_i(x) - x).
 
-        The sum goes over the options of the stage that stand at the site. The output is
+        The sum goes over the options of the decision with a block at the site. The output is
         differentiable in the weights; one-hot weights give what `select` gives. An option
         whose weight is exactly 0 and needs no gradient is not run. None, as zeros: the plain
         backbone.
 
         Args:
-            weights: per stage one weight an option, in the order of `space.allowed[stage]`:
+            weights: per decision one weight an option, in the order of `space.options`:
                 a tensor (options,), or a sequence of scalars of which only some need a
                 gradient.
 
         Raises:
             ValueError: there is not one weight an option.
         """
-        sizes = [len(options) for options in self.space.allowed]
+        sizes = [len(options) for options in self.space.options]
         if weights is None:
             weights = [[0.0] * size for size in sizes]
-        given = [len(of_stage) for of_stage in weights]
+        given = [len(of_decision) for of_decision in weights]
         if given != sizes:
-            raise ValueError(f"the stages have {sizes} options, but {given} weights are given")
+            raise ValueError(f"the decisions have {sizes} options, but {given} weights are given")
         self._clear()
-        for (stage, choice), stands in self._stands.items():
-            weight = weights[stage][self.space.allowed[stage].index(choice)]
+        for (number, option), everywhere in self._placed.items():
+            weight = weights[number][self.space.options[number].index(option)]
             if _counts(weight):
-                for stand in stands:
-                    stand.switch.active.append((stand.number, weight))
+                for placed in everywhere:
+                    placed.switch.active.append((placed.number, weight))
 
     def parts(self) -> Iterator[tuple[nn.Parameter, tuple[int, ...]]]:
         """The active blocks' parameters, each with the shape of the leading part in use."""
@@ -155,11 +157,11 @@ class Supernet(nn.Module):
         Raises:
             InputError, ValueError: as `select`.
         """
-        stands = self._stands_of(architecture)
+        everywhere = self._placed_of(architecture)
         with seeded(self.seed, ""):
             network = self.space.backbone.network()
             network.load_state_dict(self.backbone_state())
-            inserted = [(s.site.mode, s.site.path, self._alone(s)) for s in stands]
+            inserted = [(p.site.mode, p.site.path, self._alone(p)) for p in everywhere]
         insert(network, inserted)
         place = next((p.device for p in self.parameters()), torch.device("cpu"))
         return network.to(place).train(self.training)
@@ -182,12 +184,14 @@ class Supernet(nn.Module):
         for name, tensor in self.backbone_state().items():
             tensor.copy_(weights[name])
 
-    def _fill(self, stage: int) -> None:
-        """Makes the switches of one stage's sites, with the blocks and what these share."""
+    def _fill(self, number: int) -> None:
+        """Makes the switches of one decision's sites, with the blocks and what these share."""
+        decision = self.space.decisions[number]
+        assert isinstance(decision, Attention)
         alike: dict[_Family, list[_Variant]] = {}
-        for choice in self.space.allowed[stage]:
-            for unit, site in _sites(self.space, stage, choice):
-                variant = self._variant(choice, site)
+        for option in self.space.options[number]:
+            for unit, site in decision.placed(option, self.space.backbone):
+                variant = self._variant(option, site)
                 alike.setdefault(_family(unit, variant), []).append(variant)
         for variants in alike.values():
             lender = copy.deepcopy(widest([variant.block for variant in variants]))
@@ -199,25 +203,26 @@ class Supernet(nn.Module):
                 if (place, variant.widths) not in numbers:
                     numbers[place, variant.widths] = len(switch.blocks)
                     switch.blocks.append(Borrower(variant.block, lender))
-                number = numbers[place, variant.widths]
-                stand = _Stand(variant.choice, variant.site, switch, number)
-                self._stands.setdefault((stage, variant.choice), []).append(stand)
+                chosen = AttentionOption.parse(variant.option)
+                held = _Placed(chosen, variant.site, switch, numbers[place, variant.widths])
+                self._placed.setdefault((number, variant.option), []).append(held)
 
-    def _variant(self, choice: Choice, site: Site) -> "_Variant":
+    def _variant(self, option: str, site: Site) -> "_Variant":
         """A block as `build` makes it."""
-        chosen = block(choice.block)
+        chosen = AttentionOption.parse(option)
+        made = block(chosen.block)
         with seeded(self.seed, site.path):
-            made = chosen.make(
-                site.channels, choice.ratio, identity_start=self.space.identity_start
+            module = made.make(
+                site.channels, chosen.ratio, identity_start=self.space.identity_start
             )
-        return _Variant(choice, site, made, chosen.widths(site.channels, choice.ratio))
+        return _Variant(option, site, module, made.widths(site.channels, chosen.ratio))
 
-    def _alone(self, stand: _Stand) -> nn.Module:
-        """A block with parameters of its own that equals the one that stands there."""
-        alone = block(stand.choice.block).make(
-            stand.site.channels, stand.choice.ratio, identity_start=self.space.identity_start
+    def _alone(self, placed: _Placed) -> nn.Module:
+        """A block with parameters of its own that equals the one that is placed there."""
+        alone = block(placed.chosen.block).make(
+            placed.site.channels, placed.chosen.ratio, identity_start=self.space.identity_start
         )
-        borrower = stand.switch.blocks[stand.number]
+        borrower = placed.switch.blocks[placed.number]
         alone.load_state_dict(borrower.state())  # type: ignore[operator]
         return alone
 
@@ -225,26 +230,44 @@ class Supernet(nn.Module):
         for switch in self._switches.values():
             switch.active = []
 
-    def _stands_of(self, architecture: Architecture) -> list[_Stand]:
-        """Where the blocks of an architecture stand, by stage and unit."""
-        if architecture.backbone != self.space.backbone:
-            raise ValueError(f"{architecture} is not of {self.space.backbone.name}")
-        found: list[_Stand] = []
-        for stage, choice in enumerate(architecture.choices):
-            if choice == NONE:
+    def _placed_of(self, architecture: Architecture) -> list[_Placed]:
+        """Where the blocks of an architecture are, by decision and unit."""
+        space = self.space
+        if (architecture.backbone, architecture.decisions) != (space.backbone, space.decisions):
+            raise ValueError(f"{architecture} is not of the decisions on {space.backbone.name}")
+        found: list[_Placed] = []
+        for number, option in enumerate(architecture.options):
+            if option == str(NONE):
                 continue
-            if (stage, choice) not in self._stands:  # perhaps another spelling
-                spelled = [options[0] for options in self.space.allowed]
-                spelled[stage] = choice
-                choice = self.space.architecture(spelled).choices[stage]
-            found += self._stands[stage, choice]
+            if (number, option) not in self._placed:  # perhaps another spelling
+                spelled = [options[0] for options in space.options]
+                spelled[number] = option
+                option = space.architecture(spelled).options[number]
+            found += self._placed[number, option]
         return found
 
 
-class _Variant(NamedTuple):
-    """A block of one choice for one site, before it is known with whom it shares."""
+def check_shared(space: SearchSpace) -> None:
+    """Sees whether one set of weights can hold all options of the space.
 
-    choice: Choice
+    Raises:
+        InputError: it cannot, because of the decision that is named; the key is relative to the
+            search space.
+    """
+    for decision in space.decisions:
+        if not decision.shared:
+            raise InputError(
+                f"a supernet shares one set of weights among all options, which it cannot among "
+                f"those of '{decision.name}'. Leave that out, or take a strategy that trains each "
+                "architecture.",
+                key=decision.key,
+            )
+
+
+class _Variant(NamedTuple):
+    """A block of one option for one site, before it is known with whom it shares."""
+
+    option: str
     site: Site
     block: nn.Module
     widths: tuple[int, ...]
@@ -258,16 +281,6 @@ def _family(unit: str, variant: _Variant) -> _Family:
     kind = type(variant.block)
     widths = None if getattr(kind, "sliceable", False) else variant.widths
     return unit, kind, variant.site.channels, widths
-
-
-def _sites(space: SearchSpace, stage: int, choice: Choice) -> Iterator[tuple[str, Site]]:
-    """The sites where a choice stands, each with a name of its unit."""
-    if choice == NONE:
-        return
-    name = space.stage_names[stage]
-    for number, unit in enumerate(space.backbone.sites(name)):
-        if str(choice.placement) in unit:
-            yield f"{name}.{number}", unit[str(choice.placement)]
 
 
 def _counts(weight: Tensor | float) -> bool:

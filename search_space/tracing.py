@@ -1,4 +1,4 @@
-"""What stands at the sites of a network: channels and map sizes, found by running it."""
+"""The sites of a network with their channels and map sizes, found by running it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-from .errors import InputError
+from attnas.core import InputError
+
 from .insertion import insert
 from .stages import Mode, Stage, join
 
 
 @dataclass(frozen=True)
 class Site:
-    """A place where a block may stand, with what it will see there."""
+    """A place where a block can be put, with what it will see there."""
 
     placement: str
     mode: Mode
@@ -24,8 +26,20 @@ class Site:
     width: int
 
 
+@dataclass(frozen=True)
+class TracedUnit:
+    """A unit with its sites by placement; `keeps_shape`: its output has its input's shape."""
+
+    path: str
+    sites: Mapping[str, Site]
+    keeps_shape: bool
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+
 class _Probe(nn.Module):
-    """Stands where a block would, passes its input on and notes what it was."""
+    """Takes the place of a block, passes its input on and notes what it was."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,30 +53,29 @@ class _Probe(nn.Module):
 def trace(
     network: nn.Module,
     stages: Sequence[Stage],
-    input_shape: tuple[int, int, int],
-    classes: int,
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
     *,
     network_key: str,
     stages_key: str,
-) -> Mapping[str, tuple[Mapping[str, Site], ...]]:
-    """The sites by placement of every unit, by stage name.
+) -> Mapping[str, tuple[TracedUnit, ...]]:
+    """The units of every stage with their sites, by stage name.
 
     Probes are inserted as blocks would be, so a site where a block would have no effect is
     found out too. The network is used up by it.
 
     Raises:
-        InputError: the network does not run on such images, gives another number of scores
-            than `classes`, or a site is not passed exactly once by an (N, C, H, W) tensor.
+        InputError: the network does not run on such inputs, gives another output than
+            `output_shape` (unless that is empty), or a site is not passed exactly once by an
+            (N, C, H, W) tensor.
     """
     image = torch.zeros(1, *input_shape)
-    shape = " x ".join(map(str, input_shape))
-    output = _run(
-        network,
-        image,
-        f"does not run on an image of {shape} (channels x height x width)",
-        network_key,
-    )
-    _check_output(output, classes, network_key)
+    keeping, watchers = _watch_units(network, stages)
+    output = _run(network, image, f"does not run on {_named(input_shape)}", network_key)
+    for watcher in watchers:
+        watcher.remove()
+    if output_shape:
+        _check_output(output, output_shape, network_key)
     probes = {
         (insertion.mode, join(unit.path, insertion.path)): _Probe()
         for stage in stages
@@ -71,12 +84,35 @@ def trace(
     }
     insert(network, ((mode, path, probe) for (mode, path), probe in probes.items()))
     _run(network, image, "does not run with modules inserted at its sites", stages_key)
-    return {stage.name: tuple(_unit_sites(stage, probes, stages_key)) for stage in stages}
+    return {
+        stage.name: tuple(_traced_units(stage, probes, keeping, stages_key)) for stage in stages
+    }
 
 
-def _unit_sites(
-    stage: Stage, probes: Mapping[tuple[Mode, str], _Probe], key: str
-) -> Iterator[Mapping[str, Site]]:
+def _watch_units(
+    network: nn.Module, stages: Sequence[Stage]
+) -> tuple[dict[str, bool], list[RemovableHandle]]:
+    """By path, whether a unit was run once and kept the shape; filled when the network runs."""
+    found: dict[str, bool] = {}
+
+    def watch(path: str) -> RemovableHandle:
+        def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            given = inputs[0] if inputs else None
+            shape = given.shape if isinstance(given, Tensor) else None
+            same = isinstance(output, Tensor) and output.shape == shape
+            found[path] = same and path not in found
+
+        return network.get_submodule(path).register_forward_hook(hook)
+
+    return found, [watch(unit.path) for stage in stages for unit in stage.units]
+
+
+def _traced_units(
+    stage: Stage,
+    probes: Mapping[tuple[Mode, str], _Probe],
+    keeping: Mapping[str, bool],
+    key: str,
+) -> Iterator[TracedUnit]:
     for unit in stage.units:
         sites = {}
         for placement, insertion in unit.insertions:
@@ -85,7 +121,13 @@ def _unit_sites(
                 probes[insertion.mode, path].seen, path, f"{key}.{stage.name}.sites.{placement}"
             )
             sites[placement] = Site(placement, insertion.mode, path, channels, height, width)
-        yield sites
+        yield TracedUnit(unit.path, sites, keeping.get(unit.path, False))
+
+
+def _named(shape: tuple[int, ...]) -> str:
+    sizes = " x ".join(map(str, shape))
+    images = len(shape) == 3
+    return f"an image of {sizes} (channels x height x width)" if images else f"inputs of {sizes}"
 
 
 def _run(network: nn.Module, image: Tensor, failure: str, key: str) -> Any:
@@ -98,13 +140,16 @@ def _run(network: nn.Module, image: Tensor, failure: str, key: str) -> Any:
         ) from error
 
 
-def _check_output(output: Any, classes: int, key: str) -> None:
-    wanted = (
-        f"It must give one score for each of the {classes} classes of the data, (N, {classes})."
-    )
+def _check_output(output: Any, shape: tuple[int, ...], key: str) -> None:
+    sizes = ", ".join(map(str, ("N", *shape)))
+    wanted = f"It must give ({sizes}) for this task and these data."
+    if len(shape) == 1:
+        wanted = (
+            f"It must give one score for each of the {shape[0]} classes of the data, ({sizes})."
+        )
     if not isinstance(output, Tensor):
         raise InputError(f"the network returns a {type(output).__name__}. {wanted}", key=key)
-    if tuple(output.shape) != (1, classes):
+    if tuple(output.shape) != (1, *shape):
         raise InputError(
             f"the network returns shape {tuple(output.shape)} for one image. {wanted}", key=key
         )

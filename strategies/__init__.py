@@ -1,32 +1,5 @@
-"""Search strategies: what to evaluate next. Every module of this folder is imported."""
+"""Search strategies: what to evaluate next. One file each; registered by name."""
 
-import importlib
-import pkgutil
+import lazy_loader
 
-from .protocol import History, Preparing, Proposal, Resources, Strategy, generator
-from .recommended import Recommended
-from .registry import (
-    borrowed_strategies,
-    make_strategy,
-    preparing_strategies,
-    register_strategy,
-    strategies,
-)
-
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
-
-__all__ = [
-    "History",
-    "Preparing",
-    "Proposal",
-    "Recommended",
-    "Resources",
-    "Strategy",
-    "borrowed_strategies",
-    "generator",
-    "make_strategy",
-    "preparing_strategies",
-    "register_strategy",
-    "strategies",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from torch import Tensor
 
-from attnas.evaluator import AdditiveCost, Constraint
+from attnas.core import AdditiveCost, Constraint
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LARGEST_MULTIPLIER = 200.0
 """Where no weights keep the budgets, logits go so far towards those that break them least."""
@@ -48,7 +49,8 @@ class Budget:
     @property
     def easiest(self) -> float:
         """The cost of the architecture that keeps the budget with most to spare."""
-        return max(self._span) if self.lower else min(self._span)
+        low, high = self.cost.span
+        return high if self.lower else low
 
     def holds(self, cost: float) -> bool:
         """Whether an architecture of that cost keeps it."""
@@ -67,25 +69,20 @@ class Budget:
 
     @cached_property
     def scaled(self) -> tuple[tuple[NDArray[np.float64], ...], float]:
-        """Costs by stage and a bound on their sum, never to be exceeded, whatever the metric.
+        """Costs by decision and a bound on their sum, never to be exceeded, whatever the metric.
 
         In shares of the range that the cost has over the space.
         """
-        low, high = self._span
+        low, high = self.cost.span
         sign = (-1.0 if self.lower else 1.0) / ((high - low) or 1.0)
         options = tuple(sign * np.array(costs, dtype=float) for costs in self.cost.costs)
         return options, sign * (self.bound - self.cost.base)
 
-    @cached_property
-    def _span(self) -> tuple[float, float]:
-        low, high = (sum(map(end, self.cost.costs)) for end in (min, max))
-        return self.cost.base + low, self.cost.base + high
 
-
-def project(logits: Sequence[Tensor], budgets: Sequence[Budget]) -> list[Tensor]:
+def project(logits: "Sequence[Tensor]", budgets: Sequence[Budget]) -> "list[Tensor]":
     """Logits of the nearest weights whose expected costs keep the budgets.
 
-    The weights of stage i are softmax(logits[i]), (options,). Of all weights q that keep the
+    The weights of decision i are softmax(logits[i]), (options,). Of all weights q that keep the
     budgets those with the least Kullback-Leibler divergence from p are
     q proportional to p exp(-sum_k t_k c_k), with multipliers t >= 0 that minimise the convex
     dual sum_i logsumexp(logits_i - sum_k t_k c_ki) + sum_k t_k b_k: Csiszar 1975,
@@ -97,17 +94,20 @@ def project(logits: Sequence[Tensor], budgets: Sequence[Budget]) -> list[Tensor]
 
     Logits whose weights keep the budgets come back as they are.
     """
+    import torch
+    from scipy.optimize import minimize
+
     if not budgets:
-        return [stage.detach().clone() for stage in logits]
-    start = [stage.detach().double().cpu().numpy() for stage in logits]
+        return [own.detach().clone() for own in logits]
+    start = [own.detach().double().cpu().numpy() for own in logits]
     scaled = [budget.scaled for budget in budgets]
     costs = [np.array([options[i] for options, _ in scaled]) for i in range(len(start))]
     bounds = np.array([bound for _, bound in scaled])
 
     def dual(t: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         value, slope = float(t @ bounds), bounds.copy()
-        for stage, cost in zip(start, costs, strict=True):  # cost: (budgets, options)
-            tilted = stage - t @ cost
+        for own, cost in zip(start, costs, strict=True):  # cost: (budgets, options)
+            tilted = own - t @ cost
             top = tilted.max()
             weights = np.exp(tilted - top)
             total = weights.sum()
@@ -116,7 +116,7 @@ def project(logits: Sequence[Tensor], budgets: Sequence[Budget]) -> list[Tensor]
         return value, slope
 
     if (dual(np.zeros(len(budgets)))[1] >= 0).all():
-        return [stage.detach().clone() for stage in logits]
+        return [own.detach().clone() for own in logits]
     found = minimize(
         dual,
         np.zeros(len(budgets)),
@@ -126,7 +126,7 @@ def project(logits: Sequence[Tensor], budgets: Sequence[Budget]) -> list[Tensor]
         options={"ftol": 0, "gtol": 1e-9, "maxiter": 200},
     )
     moves = [torch.from_numpy(found.x @ cost) for cost in costs]
-    return [s.detach() - move.to(s) for s, move in zip(logits, moves, strict=True)]
+    return [own.detach() - move.to(own) for own, move in zip(logits, moves, strict=True)]
 
 
 def out_of_reach(budgets: Sequence[Budget]) -> str:

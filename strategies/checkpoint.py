@@ -1,40 +1,14 @@
-"""Trainings that go on from their last epoch."""
+"""The epochs of a supernet's training, which goes on from the last one."""
 
-import copy
-import io
-import json
-import pickle
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import torch
+from attnas.core import writing
+from attnas.search_space import Checkpoint, Stateful
 
-from attnas.results import replace_file
-from attnas.search_space import AttnasError
-from attnas.search_space.errors import first_line
-
-_DAMAGED = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-)
-
-
-class Stateful(Protocol):
-    """What torch's modules and optimizers are: tensors and plain values in, the same out."""
-
-    def state_dict(self) -> Any: ...
-
-    def load_state_dict(self, state: Any, /) -> Any: ...
+__all__ = ["Checkpointed", "Stateful"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +16,6 @@ class Checkpointed:
     """The epochs of a training, its state kept in `file` after each of them.
 
     `parts` are all that an epoch changes: the supernet, its optimizer, architecture weights.
-    Their states are of tensors and plain values (`torch.load` with `weights_only`).
     Generators are none of them: random draws come from (seed, epoch, step). `facts`, plain
     values for JSON, say what the training depends on: a file of other facts is not used.
     """
@@ -61,55 +34,10 @@ class Checkpointed:
         Raises:
             AttnasError: the file cannot be written.
         """
-        facts = json.dumps({**self.facts, "epochs": count}, sort_keys=True)
-        for number in range(self._restore(facts), count):
+        checkpoint = Checkpoint(self.file, {**self.facts, "epochs": count})
+        done = checkpoint.restore(self.parts, at_most=count, note=self.note)
+        for number in range(len(done), count):
             yield number
-            states = {name: part.state_dict() for name, part in self.parts.items()}
-            save({"facts": facts, "done": number + 1, "parts": states}, self.file)
-
-    def _restore(self, facts: str) -> int:
-        """How many epochs the file has done; 0, with a note, if it cannot be used."""
-        if not self.file.exists():
-            return 0
-        before = copy.deepcopy({name: part.state_dict() for name, part in self.parts.items()})
-        try:
-            kept = torch.load(self.file, map_location="cpu", weights_only=True)
-            if kept["facts"] != facts:
-                self.note(f"{self.file} is of other settings or data: it is not used.")
-                return 0
-            for name, part in self.parts.items():
-                part.load_state_dict(kept["parts"][name])
-            return int(kept["done"])
-        except _DAMAGED as error:
-            for name, part in self.parts.items():
-                part.load_state_dict(before[name])
-            why = first_line(error)
-            self.note(f"{self.file} is damaged and not used ({why}): the training begins anew.")
-            return 0
-
-
-def save(content: Mapping[str, Any], file: Path) -> None:
-    """Writes tensors and plain values; the file has the old or the new content at any time.
-
-    Raises:
-        AttnasError: it cannot be written.
-    """
-    buffer = io.BytesIO()
-    torch.save(dict(content), buffer)
-    write_whole(buffer.getvalue(), file)
-
-
-def write_whole(content: bytes, file: Path) -> None:
-    """Writes a file that has the old or the new content, whenever the process dies.
-
-    Raises:
-        AttnasError: it cannot be written.
-    """
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, content)
-    except OSError as error:
-        raise AttnasError(
-            f"{file}: cannot be written: {error.strerror or error}. "
-            "Mend that and run the same command again; what was finished is kept."
-        ) from error
+            done.append(0.0)
+            with writing(self.file, named=False):
+                checkpoint.save(self.parts, done)

@@ -33,7 +33,7 @@ class Darts(Differentiable):
         return 0.5, 0.999
 
     def gates(self, step: Step) -> Gates:
-        return [stage.detach().softmax(0) for stage in step.logits]
+        return [own.detach().softmax(0) for own in step.logits]
 
     def gradient(self, step: Step) -> list[Tensor]:
         if self.order == 1:
@@ -58,7 +58,7 @@ class Darts(Differentiable):
 
 def mixture(logits: Sequence[Tensor]) -> list[Tensor]:
     """The weights of eq. 2."""
-    return [stage.softmax(0) for stage in logits]
+    return [own.softmax(0) for own in logits]
 
 
 def unrolled_gradient(

@@ -1,17 +1,19 @@
-"""Regularised evolution: the oldest die, whatever their merit."""
+"""Regularised evolution: the oldest die, whatever their fitness."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnas.results import Objective, Trial
-from attnas.search_space import Architecture, InputError, SearchSpace
+from attnas.core import History, InputError, Objective, Proposal, Trial, generator
 
 from .fresh import fresh
-from .protocol import History, Proposal, generator
 from .ranking import ranking
 from .registry import check_settings, register_strategy, setting
+
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
 
 CHILDREN = 20  # mutants looked at before a uniform draw takes over
 
@@ -27,10 +29,10 @@ class Evolution:
     domination, non-dominated rank and crowding (`ranking`); the `population` is the last
     so many trained trials of the history, and while there are fewer, what broke a constraint
     or failed fills it up, so that evolution can find its way to the feasible; a mutation
-    changes one stage, and never gives what was tried.
+    changes one decision, and never gives what was tried.
     """
 
-    space: SearchSpace
+    space: "SearchSpace"
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int
@@ -55,7 +57,7 @@ class Evolution:
 
     def _children(
         self, alive: tuple[Trial, ...], rng: np.random.Generator
-    ) -> Iterator[Architecture]:
+    ) -> "Iterator[Architecture]":
         ranked = ranking(alive, self.objectives)
         size = min(self.tournament, len(alive))
         for _ in range(CHILDREN):

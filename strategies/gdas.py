@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from attnas.search_space import InputError
+from attnas.core import InputError
 
 from .registry import register_strategy, setting
 from .relaxation import Differentiable, Gates, Step
@@ -49,9 +49,9 @@ class Gdas(Differentiable):
         return self.temperature_start + (self.temperature_end - self.temperature_start) * done
 
     def gates(self, step: Step) -> Gates:
-        logits = [stage.detach() for stage in step.logits]
+        logits = [own.detach() for own in step.logits]
         sampled = straight_through(logits, step.generator, self.temperature(step.done))
-        return [[float(gate) for gate in stage] for stage in sampled]
+        return [[float(gate) for gate in gates] for gates in sampled]
 
     def gradient(self, step: Step) -> list[Tensor]:
         sampled = straight_through(step.logits, step.generator, self.temperature(step.done))
@@ -61,12 +61,12 @@ class Gdas(Differentiable):
 def straight_through(
     logits: Sequence[Tensor], generator: torch.Generator, temperature: float
 ) -> list[list[Tensor | float]]:
-    """One option a stage, drawn by softmax(logits[i]): its gate is 1, the others are 0.
+    """One option a decision, drawn by softmax(logits[i]): its gate is 1, the others are 0.
 
     The drawn gate has the gradient of its relaxed weight, softmax((log p + o) / temperature)
     with o standard Gumbel noise; the others have none.
     """
-    return [_drawn(stage, generator, temperature) for stage in logits]
+    return [_drawn(own, generator, temperature) for own in logits]
 
 
 def _drawn(logits: Tensor, generator: torch.Generator, temperature: float) -> list[Tensor | float]:

@@ -3,19 +3,21 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-from attnas.results import Objective, Trial
-from attnas.search_space import Architecture, SearchSpace
+from attnas.core import History, Objective, Proposal, Trial, generator
 
 from .fresh import fresh, with_neighbours
 from .optuna_study import add_finished, ask, new_study
-from .protocol import History, Proposal, generator
 from .ranking import losses, ranking
 from .registry import check_settings, register_strategy, setting
+
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
 
 
 @register_strategy("gp")
@@ -30,7 +32,7 @@ class GP:
     `memory`, half of them the best and the others the latest.
     """
 
-    space: SearchSpace
+    space: "SearchSpace"
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int
@@ -46,7 +48,7 @@ class GP:
         modelled = self._modelled(history, rng) if begun >= self.initial else ()
         return fresh(self.space, history, self.epochs, rng, modelled)
 
-    def _modelled(self, history: History, rng: np.random.Generator) -> Iterator[Architecture]:
+    def _modelled(self, history: History, rng: np.random.Generator) -> "Iterator[Architecture]":
         inside = [t for t in history.finished if t.architecture in self.space]
         trials = remembered(inside, self.objectives, self.memory)
         values, violations = imputed(trials, self.objectives)

@@ -5,21 +5,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnas.results import METRICS, Objective, Trial
-from attnas.search_space import Architecture, InputError, SearchSpace
+from attnas.core import History, InputError, Objective, Proposal, Trial, described
 
-from .protocol import History, Preparing, Proposal, Strategy
+from .protocol import Preparing, Strategy
 from .ranking import ranking
 from .registry import check_settings, make_strategy, register_strategy, setting
+
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
 
 NAME = "halving"
 _GIVEN = ("space", "objectives", "epochs", "seed")
 
 
-@register_strategy(NAME)
+@register_strategy("halving")
 @dataclass(frozen=True)
 class Halving:
     """Asynchronous successive halving over epochs, around any other strategy.
@@ -38,7 +41,7 @@ class Halving:
     architecture once, with figures of the lowest rung's scale (`on_lowest_rung`).
     """
 
-    space: SearchSpace
+    space: "SearchSpace"
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int
@@ -101,7 +104,7 @@ class Halving:
         if isinstance(inner, Preparing):
             raise InputError(
                 f"'{name}' trains a network of its own and proposes what that recommends: "
-                "halving cannot stand around it.",
+                "halving cannot be put around it.",
                 key="around",
             )
         return inner
@@ -113,13 +116,13 @@ class Halving:
             tried = {a for a, epochs in history.tried if epochs == following}
             for trial in promotable(rungs[lower], self.objectives, self.eta):
                 if trial.architecture not in tried and trial.architecture in self.space:
-                    return Proposal(trial.architecture, following, self._of(following))
+                    return Proposal(trial.architecture, following, self._schedule(following))
         proposal = self.inner.propose(self._seen_inside(history, rungs))
         if proposal is None:
             return None
-        return Proposal(proposal.architecture, self.rungs[0], self._of(self.rungs[0]))
+        return Proposal(proposal.architecture, self.rungs[0], self._schedule(self.rungs[0]))
 
-    def _of(self, epochs: int) -> int | None:
+    def _schedule(self, epochs: int) -> int | None:
         """The schedule's epochs; None for a whole training."""
         return None if epochs == self.epochs else self.epochs
 
@@ -160,7 +163,7 @@ def on_lowest_rung(rungs: Sequence[Sequence[Trial]]) -> list[Trial]:
     Accuracies after different epochs cannot be compared. But those architectures of the lowest
     rung that went on to a higher one have an order there, which is better known: among them,
     the lowest rung's values of a metric are dealt out anew in that order, rung after rung.
-    So all values are of one scale, those that went on keep their standing as a group among
+    So all values are of one scale, those that went on keep their rank as a group among
     the others, and the longest training decides within it. Cheap metrics stay; what a value
     says of a constraint goes with it.
     """
@@ -168,7 +171,7 @@ def on_lowest_rung(rungs: Sequence[Sequence[Trial]]) -> list[Trial]:
     for rung in rungs[1:]:
         both = [trial for trial in rung if trial.architecture in seen]
         for name in sorted({name for trial in both for name in trial.metrics}):
-            if name not in METRICS or METRICS[name].cheap:
+            if described(name).cheap:
                 continue
             ordered = sorted(
                 (t for t in both if _finite(t, name) and _finite(seen[t.architecture], name)),
@@ -204,9 +207,9 @@ def _finite(trial: Trial, name: str) -> bool:
 
 
 def _ruled_out(trial: Trial) -> bool:
-    """Whether a bound is broken that more epochs cannot mend."""
+    """Whether a bound is broken that more epochs change nothing about."""
     names = (text.split()[0] for text in trial.violations)
-    return any(name not in METRICS or METRICS[name].cheap for name in names)
+    return any(described(name).cheap for name in names)
 
 
 def _named(around: str | Mapping[str, object]) -> tuple[str, dict[str, object]]:
@@ -220,7 +223,7 @@ def _named(around: str | Mapping[str, object]) -> tuple[str, dict[str, object]]:
             key="around",
         )
     if name == NAME:
-        raise InputError(f"'{NAME}' cannot stand around itself. Write another.", key="around")
+        raise InputError(f"'{NAME}' cannot be put around itself. Write another.", key="around")
     for key in _GIVEN:
         if key in settings:
             raise InputError("is not the strategy's to set: leave it out.", key=f"around.{key}")

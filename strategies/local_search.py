@@ -1,17 +1,19 @@
-"""Local search: what differs in one stage from the best so far."""
+"""Local search: what differs in one decision from the best so far."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnas.results import Objective
-from attnas.search_space import Architecture, SearchSpace
+from attnas.core import History, Objective, Proposal, generator
 
-from .fresh import fresh, spent
-from .protocol import History, Proposal, generator
-from .ranking import merit
+from .fresh import fresh, used
+from .ranking import rank
 from .registry import check_settings, register_strategy, setting
+
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
 
 
 @register_strategy("local")
@@ -26,7 +28,7 @@ class Local:
     goes on from the next rank instead of a restart, which is a function of the history.
     """
 
-    space: SearchSpace
+    space: "SearchSpace"
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int
@@ -43,17 +45,17 @@ class Local:
 
     def _untried_neighbours(
         self, history: History, rng: np.random.Generator
-    ) -> Iterator[Architecture]:
+    ) -> "Iterator[Architecture]":
         """A random untried neighbour of each trial, from the best rank to the worst."""
-        used = spent(history, self.epochs)
-        rank = merit(history.finished, self.objectives)
+        begun = used(history, self.epochs)
+        ranked = rank(history.finished, self.objectives)
         shuffled = rng.permutation(len(history.finished))
-        tried = Tried(self.space, used)
-        for position in shuffled[np.argsort(rank[shuffled], kind="stable")]:
+        tried = Tried(self.space, begun)
+        for position in shuffled[np.argsort(ranked[shuffled], kind="stable")]:
             architecture = history.finished[position].architecture
             if tried.surround(architecture):
                 continue
-            around = [a for a in self.space.neighbours(architecture) if a not in used]
+            around = [a for a in self.space.neighbours(architecture) if a not in begun]
             if around:
                 yield around[rng.integers(len(around))]
 
@@ -61,17 +63,17 @@ class Local:
 class Tried:
     """Architectures of the space as numbers, to count those around one in a single step."""
 
-    def __init__(self, space: SearchSpace, architectures: Iterable[Architecture]) -> None:
-        self.space, self._stages = space, len(space.allowed)
+    def __init__(self, space: "SearchSpace", architectures: "Iterable[Architecture]") -> None:
+        self.space, self._decisions = space, len(space.decisions)
         ours = (a for a in architectures if a.identity_start == space.identity_start)
         rows = [p for p in map(space.positions, ours) if None not in p]
-        self._positions = np.array(rows, dtype=np.int64).reshape(len(rows), self._stages)
+        self._positions = np.array(rows, dtype=np.int64).reshape(len(rows), self._decisions)
 
-    def surround(self, architecture: Architecture) -> bool:
+    def surround(self, architecture: "Architecture") -> bool:
         """Whether every neighbour of an architecture of the space is among them."""
         position = self.space.positions(architecture)
         if None in position:
             return False  # its neighbours are others
         alike = (self._positions == np.array(position)).sum(axis=1)
-        neighbours = self.space.encoded_size - self._stages
-        return int(np.count_nonzero(alike == self._stages - 1)) == neighbours
+        neighbours = self.space.encoded_size - self._decisions
+        return int(np.count_nonzero(alike == self._decisions - 1)) == neighbours

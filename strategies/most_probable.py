@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,10 @@ from scipy.optimize import linprog
 from scipy.special import log_softmax
 from torch import Tensor
 
-from attnas.search_space import Architecture, SearchSpace
-
 from .budgets import Budget
+
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
 
 NODES = 300_000
 """Partial architectures looked at before the search gives up to prove what is best: seconds."""
@@ -24,47 +25,47 @@ _INFEASIBLE = 2  # scipy's status
 
 _Numbers = tuple[int, ...]
 _Node = tuple[float, _Numbers, float, NDArray[np.float64]]
-"""Minus a bound on the score, the options of the first stages, their score and their costs."""
+"""Minus a bound on the score, the options of the first decisions, their score and costs."""
 
 
 def most_probable(
-    space: SearchSpace,
+    space: "SearchSpace",
     logits: Sequence[Tensor],
     budgets: Sequence[Budget],
     *,
     nodes: int = NODES,
     ended: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[Architecture, float]]:
+) -> "Iterator[tuple[Architecture, float]]":
     """Architectures that keep every budget, with their log-probabilities, the largest first.
 
-    The probability of an architecture is the product of softmax(logits[i]) over its stages. To
+    The probability of an architecture is the product of softmax(logits[i]) over its decisions. To
     find the best one under additive bounds is the multiple-choice knapsack problem (Sinha and
     Zoltners 1979, "The multiple-choice knapsack problem", Operations Research 27(3)). Solved by
-    best-first branch and bound, a stage at a time, with the bound of the Lagrangian relaxation:
+    best-first branch and bound, a decision at a time, with the bound of the Lagrangian relaxation:
     for any t >= 0, score + sum_k t_k slack_k is at least the score where the slacks are not
-    negative, and its maximum separates over the stages. Equally probable ones come in the
+    negative, and its maximum separates over the decisions. Equally probable ones come in the
     order of the space.
 
     The problem is NP-hard: once `nodes` partial architectures were looked at, `ended` is called, as
     many again are followed depth first, and what keeps the budgets among them comes last, the
     most probable first. All that comes keeps the budgets; others may then be missing.
     """
-    tables = [log_softmax(stage.detach().double().cpu().numpy()) for stage in logits]
+    tables = [log_softmax(own.detach().double().cpu().numpy()) for own in logits]
     search = _Search(tables, tuple(budgets))
-    for choices, score in search.solutions(nodes, ended):
-        picked = [options[j] for options, j in zip(space.allowed, choices, strict=True)]
-        yield Architecture(space.backbone, tuple(picked), space.identity_start), score
+    for chosen, score in search.solutions(nodes, ended):
+        picked = [options[j] for options, j in zip(space.options, chosen, strict=True)]
+        yield space.architecture(picked), score
 
 
 @dataclass(frozen=True)
 class _Search:
-    """`scores[i][j]` is what option j of stage i adds to the score."""
+    """`scores[i][j]` is what option j of decision i adds to the score."""
 
     scores: list[NDArray[np.float64]]
     budgets: tuple[Budget, ...]
 
     def solutions(self, nodes: int, ended: Callable[[], None]) -> Iterator[tuple[_Numbers, float]]:
-        """Option numbers by stage with their score, from the largest score to the least."""
+        """Option numbers by decision with their score, from the largest score to the least."""
         if self._prices is None:
             return
         left = nodes
@@ -97,47 +98,47 @@ class _Search:
         return len(node[1]) == len(self.scores)
 
     def _options(self, node: _Node) -> int:
-        """How many there are in the next stage."""
+        """How many there are in the next decision."""
         return len(self.scores[len(node[1])])
 
     def _children(self, node: _Node) -> list[_Node]:
-        """A node with each option of the next stage that leaves enough for the lightest others."""
+        """A node with each option of the next decision that leaves enough for the others."""
         _, chosen, score, cost = node
-        stage = len(chosen)
-        spent = cost[:, None] + self._costs[stage]
-        slack = self._bounds[:, None] - spent + _ROUNDING
-        fitting = (slack >= self._lightest[stage + 1][:, None]).all(axis=0)
-        total = score + self.scores[stage]
-        relaxed = self._prices @ slack + self._easiest[stage + 1]
-        most = np.round(total + np.minimum(self._best[stage + 1], relaxed), _DIGITS)
+        place = len(chosen)
+        costs = cost[:, None] + self._costs[place]
+        slack = self._bounds[:, None] - costs + _ROUNDING
+        fitting = (slack >= self._lightest[place + 1][:, None]).all(axis=0)
+        total = score + self.scores[place]
+        relaxed = self._prices @ slack + self._easiest[place + 1]
+        most = np.round(total + np.minimum(self._best[place + 1], relaxed), _DIGITS)
         return [
-            (-float(most[j]), (*chosen, j), float(total[j]), spent[:, j])
+            (-float(most[j]), (*chosen, j), float(total[j]), costs[:, j])
             for j in np.flatnonzero(fitting).tolist()
         ]
 
     @cached_property
     def _best(self) -> list[float]:
-        """The most that the stages from each one on add to the score, whatever they cost."""
-        return _sums_from([stage.max() for stage in self.scores])
+        """The most that the decisions from each one on add to the score, whatever they cost."""
+        return _sums_from([scores.max() for scores in self.scores])
 
     @cached_property
     def _lightest(self) -> list[NDArray[np.float64]]:
-        """The least that the stages from each one on cost, (budgets,)."""
+        """The least that the decisions from each one on cost, (budgets,)."""
         return _sums_from([cost.min(axis=1) for cost in self._costs])
 
     @cached_property
     def _easiest(self) -> list[float]:
-        """The most that the stages from each one on add to the score minus the price of costs."""
+        """The most that decisions from each one on add to the score minus the price of costs."""
         pairs = zip(self.scores, self._costs, strict=True)
         return _sums_from([(scores - self._prices @ costs).max() for scores, costs in pairs])
 
     @cached_property
     def _costs(self) -> list[NDArray[np.float64]]:
-        """By stage, (budgets, options)."""
+        """By decision, (budgets, options)."""
         scaled = [budget.scaled[0] for budget in self.budgets]
         return [
-            np.array([options[i] for options in scaled]).reshape(len(scaled), len(stage))
-            for i, stage in enumerate(self.scores)
+            np.array([options[i] for options in scaled]).reshape(len(scaled), len(scores))
+            for i, scores in enumerate(self.scores)
         ]
 
     @cached_property
@@ -149,19 +150,19 @@ class _Search:
         """The budgets' multipliers in the linear relaxation; None if it has no solution."""
         if not self.budgets:
             return np.zeros(0)
-        sizes = [len(stage) for stage in self.scores]
-        one_a_stage = np.repeat(np.eye(len(sizes)), sizes, axis=1)
+        sizes = [len(scores) for scores in self.scores]
+        one_a_decision = np.repeat(np.eye(len(sizes)), sizes, axis=1)
         relaxed = linprog(
             -np.concatenate(self.scores),
             A_ub=np.concatenate(self._costs, axis=1),
             b_ub=self._bounds + _ROUNDING,
-            A_eq=one_a_stage,
+            A_eq=one_a_decision,
             b_eq=np.ones(len(sizes)),
         )
         return None if relaxed.status == _INFEASIBLE else np.maximum(-relaxed.ineqlin.marginals, 0)
 
     def _kept(self, node: _Node) -> bool:
-        """Whether the budgets are kept, by the sum that `AdditiveCost.of` would give."""
+        """Whether the budgets are kept, by the sum that `AdditiveCost.at` would give."""
         return all(
             b.holds(b.cost.base + sum(c[j] for c, j in zip(b.cost.costs, node[1], strict=True)))
             for b in self.budgets

@@ -8,18 +8,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnas.results import Objective, Trial
-from attnas.search_space import Architecture, AttnasError, InputError, SearchSpace, unknown
+from attnas.core import (
+    AttnasError,
+    History,
+    InputError,
+    Objective,
+    Proposal,
+    Trial,
+    generator,
+    unknown,
+)
 
-from .fresh import fresh, spent, with_neighbours
+from .fresh import fresh, used, with_neighbours
 from .optuna_study import architecture, distributions, parameters
-from .protocol import History, Proposal, generator
 from .ranking import ranking
 from .registry import Family, register_family, unknown_setting
+
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
 
 ASKS = 20  # parameters that a tuner is asked for before neighbours of the last take over
 Heard = Sequence[tuple[dict[str, int], float]]  # parameters with their losses, in order
@@ -50,7 +60,7 @@ def _imported(tuner: Any, heard: Heard) -> None:
 def _densities(tuner: Any, heard: Heard) -> None:
     """As if the tuner had proposed it; its `import_data` takes a millisecond a trial."""
     for number, (values, loss) in enumerate(heard):
-        tuner._running_params[number] = {(stage,): option for stage, option in values.items()}
+        tuner._running_params[number] = {(name,): option for name, option in values.items()}
         tuner.receive_trial_result(number, values, loss)
 
 
@@ -59,7 +69,7 @@ def _bred(tuner: Any, heard: Heard) -> None:
     for number, (values, loss) in enumerate(heard):
         tuner.generate_parameters(number)
         tuner.running_trials[number].config = {
-            stage: {"_index": option, "_value": option} for stage, option in values.items()
+            name: {"_index": option, "_value": option} for name, option in values.items()
         }
         tuner.receive_trial_result(number, values, loss)
 
@@ -101,7 +111,7 @@ TUNERS: Mapping[str, _Tuner] = {
     "TPE": _Tuner(
         "tpe_tuner",
         "TpeTuner",
-        "Tree-structured Parzen estimator, each stage for itself.",
+        "Tree-structured Parzen estimator, each decision for itself.",
         _densities,
         _MINIMISE,
         takes_seed=True,
@@ -159,7 +169,7 @@ class NNITuner:
     uniform draw. Source: NNI 3.0, https://github.com/microsoft/nni.
     """
 
-    space: SearchSpace
+    space: "SearchSpace"
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int
@@ -184,20 +194,20 @@ class NNITuner:
         rng = generator(self.seed, history)
         return fresh(self.space, history, self.epochs, rng, self._candidates(history, rng))
 
-    def _candidates(self, history: History, rng: np.random.Generator) -> Iterator[Architecture]:
+    def _candidates(self, history: History, rng: np.random.Generator) -> "Iterator[Architecture]":
         if not distributions(self.space):
             return
         first = self.seed if TUNERS[self.tuner].by_step else int(rng.integers(2**31))
-        asked, used = None, spent(history, self.epochs)
+        asked, begun = None, used(history, self.epochs)
         with _drawing_from(first):
             for asked in self._asked(history, first):
-                if asked not in used:
+                if asked not in begun:
                     break
         if asked is None:
             return
         yield from with_neighbours(self.space, asked, rng)
 
-    def _asked(self, history: History, seed: int) -> Iterator[Architecture]:
+    def _asked(self, history: History, seed: int) -> "Iterator[Architecture]":
         """What the tuner proposes, one after the other; each is told as the worst."""
         tuner = self._new_tuner(seed)
         heard = told(history, self.space, self.objectives)
@@ -223,15 +233,15 @@ class NNITuner:
         return tuner
 
 
-def tuner_space(space: SearchSpace) -> dict[str, Any]:
-    """The space for a tuner: the number of its option for each stage that is not frozen."""
+def tuner_space(space: "SearchSpace") -> dict[str, Any]:
+    """The space for a tuner: the number of its option for each decision that is not frozen."""
     return {
-        stage: {"_type": "choice", "_value": list(options.choices)}
-        for stage, options in distributions(space).items()
+        name: {"_type": "choice", "_value": list(options.choices)}
+        for name, options in distributions(space).items()
     }
 
 
-def told(history: History, space: SearchSpace, objectives: Sequence[Objective]) -> Heard:
+def told(history: History, space: "SearchSpace", objectives: Sequence[Objective]) -> Heard:
     """Parameters and losses, 0 to 1, of what was tried; the worst for what is in flight.
 
     A trial's loss is the share of the trials that are at least as good, itself included:
@@ -251,8 +261,8 @@ def shares(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[flo
     if not trials:
         return []
     ranked = ranking(trials, objectives)
-    merits = np.stack([ranked.rank, -ranked.crowding], axis=1)
-    _, place, counts = np.unique(merits, axis=0, return_inverse=True, return_counts=True)
+    order = np.stack([ranked.rank, -ranked.crowding], axis=1)
+    _, place, counts = np.unique(order, axis=0, return_inverse=True, return_counts=True)
     return (np.cumsum(counts)[place.ravel()] / len(trials)).tolist()
 
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnas.results import Objective, Trial
-from attnas.search_space import Architecture, SearchSpace
+from attnas.core import History, Objective, Proposal, Trial, generator
 
 from .fresh import fresh
-from .protocol import History, Proposal, generator
 from .ranking import Ranking, ranking
 from .registry import check_settings, register_strategy, setting
+
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
 
 CHILDREN = 20  # children looked at before a uniform draw takes over
 
@@ -30,7 +32,7 @@ class NSGA2:
     trials in flight. The first `population` trials are drawn uniformly.
     """
 
-    space: SearchSpace
+    space: "SearchSpace"
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int
@@ -52,7 +54,7 @@ class NSGA2:
 
     def _children(
         self, trials: Sequence[Trial], rng: np.random.Generator
-    ) -> Iterator[Architecture]:
+    ) -> "Iterator[Architecture]":
         ranked = ranking(trials, self.objectives)
         parents = ranked.order[: self.population]
         for _ in range(CHILDREN):

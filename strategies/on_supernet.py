@@ -3,24 +3,25 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attnas.results import Objective
-from attnas.search_space import SearchSpace
+from attnas.core import History, InputError, Objective, Proposal, Resources
 
-from .protocol import History, Proposal, Resources
 from .recommendation import Recommendation
 from .recommended import Recommended
 from .registry import check_settings, setting
 from .targets import check_targets
-from .weight_sharing import Task, prepare_recommended
+from .weight_sharing import SupernetSearch, prepare_recommended
+
+if TYPE_CHECKING:
+    from attnas.search_space import SearchSpace
 
 
 @dataclass(frozen=True)
 class OnSupernet(ABC):
     """Searches on a supernet when it is prepared; what it recommends is then proposed."""
 
-    space: SearchSpace
+    space: "SearchSpace"
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int
@@ -33,6 +34,14 @@ class OnSupernet(ABC):
     def __post_init__(self) -> None:
         check_settings(self)
         check_targets(self.targets)
+        for decision in self.space.decisions:
+            if not decision.shared:
+                raise InputError(
+                    "a supernet shares one set of weights among all options, which it cannot "
+                    f"among those of '{decision.name}' (search_space.{decision.key}). Leave that "
+                    "out, or take a strategy that trains each architecture, such as 'local'.",
+                    key="name",
+                )
 
     @property
     def training_epochs(self) -> int:
@@ -40,7 +49,7 @@ class OnSupernet(ABC):
         return self.supernet_epochs or self.epochs
 
     @abstractmethod
-    def search(self, task: Task) -> Sequence[Recommendation]:
+    def search(self, search: SupernetSearch) -> Sequence[Recommendation]:
         """Trains the supernet and searches it; returns what `prepare_recommended` asks for."""
 
     def propose(self, history: History) -> Proposal | None:

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnas.search_space import Architecture
-from attnas.search_space.supernet import Supernet
-
 from .on_supernet import OnSupernet
 from .recommendation import Recommendation, Target
-from .recommended import bounds_text, merit
+from .recommended import bounds_text, fitness
 from .registry import register_strategy, setting
 from .supernet_training import train_supernet
-from .weight_sharing import Task
+from .weight_sharing import SupernetSearch
+
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, Supernet
 
 PARENTS = 0.5  # share of a population that may be parents, the best
 MUTATED = 0.5  # share of the children that have one parent, mutated; the others have two
@@ -37,27 +38,28 @@ class OneShot(OnSupernet):
     population: int = setting(20, "architectures scored in a generation", low=2)
     generations: int = setting(5, "of the evolution over inherited weights", low=1)
 
-    def search(self, task: Task) -> Sequence[Recommendation]:
-        net = task.supernet()
-        train_supernet(task, net, epochs=self.training_epochs, paths=self.paths)
-        archive = _Archive(task, net, len(task.controls) + self.population * self.generations)
-        for architecture in task.controls:
+    def search(self, search: SupernetSearch) -> Sequence[Recommendation]:
+        net = search.supernet()
+        train_supernet(search, net, epochs=self.training_epochs, paths=self.paths)
+        room = len(search.controls) + self.population * self.generations
+        archive = _Archive(search, net, room)
+        for architecture in search.controls:
             archive.score(architecture)
         rng = np.random.default_rng((self.seed, 2**34))
         for _ in range(self.generations):
-            for target, children in zip(task.targets, self._shares(task), strict=True):
+            for target, children in zip(search.targets, self._shares(search), strict=True):
                 for child in self._children(archive, target, children, rng):
                     archive.score(child)
         return archive.recommendations()
 
-    def _shares(self, task: Task) -> list[int]:
+    def _shares(self, search: SupernetSearch) -> list[int]:
         """The population divided among the targets, as evenly as may be, at least one each."""
-        count = len(task.targets)
+        count = len(search.targets)
         return [max(1, (self.population + i) // count) for i in range(count)]
 
     def _children(
         self, archive: "_Archive", target: Target, count: int, rng: np.random.Generator
-    ) -> Iterator[Architecture]:
+    ) -> "Iterator[Architecture]":
         """New architectures within the target; random ones while there are no parents."""
         parents = archive.best(target)[: max(2, round(PARENTS * self.population))]
         for _ in range(count):
@@ -70,17 +72,17 @@ class OneShot(OnSupernet):
         self,
         archive: "_Archive",
         target: Target,
-        parents: Sequence[Architecture],
+        parents: "Sequence[Architecture]",
         rng: np.random.Generator,
-    ) -> Iterator[Architecture]:
+    ) -> "Iterator[Architecture]":
         if not parents:
-            yield from archive.untouched([archive.task.costs.nearest(rng, target)], target)
+            yield from archive.untouched([archive.search.costs.nearest(rng, target)], target)
         for number in range(TRIES):
             bred = len(parents) > 1 and number < TRIES // 2
             drawn = self._child(parents, rng) if bred else self.space.sample(rng)
             yield from archive.untouched([drawn], target)
 
-    def _child(self, parents: Sequence[Architecture], rng: np.random.Generator) -> Architecture:
+    def _child(self, parents: "Sequence[Architecture]", rng: np.random.Generator) -> "Architecture":
         mother, father = rng.choice(len(parents), 2, replace=False)
         if rng.random() < MUTATED:
             return self.space.mutate(parents[mother], rng)
@@ -90,37 +92,37 @@ class OneShot(OnSupernet):
 class _Archive:
     """Every architecture scored with inherited weights."""
 
-    def __init__(self, task: Task, net: Supernet, room: int) -> None:
-        self.task, self._net, self._room = task, net, room
+    def __init__(self, search: SupernetSearch, net: "Supernet", room: int) -> None:
+        self.search, self._net, self._room = search, net, room
         self._scored: dict[Architecture, Recommendation] = {}
 
-    def score(self, architecture: Architecture) -> None:
-        self.task.resources.progress("architectures scored", len(self._scored), self._room)
-        self._scored[architecture] = self.task.recommend(self._net, architecture)
+    def score(self, architecture: "Architecture") -> None:
+        self.search.resources.progress("architectures scored", len(self._scored), self._room)
+        self._scored[architecture] = self.search.recommend(self._net, architecture)
 
     def untouched(
-        self, architectures: Sequence[Architecture], target: Target
-    ) -> list[Architecture]:
+        self, architectures: "Sequence[Architecture]", target: Target
+    ) -> "list[Architecture]":
         """Those not yet scored that keep the constraints and the target."""
         new = (a for a in architectures if a not in self._scored)
-        return [a for a in new if self.task.costs.fits(a, target)]
+        return [a for a in new if self.search.costs.fits(a, target)]
 
-    def best(self, target: Target) -> list[Architecture]:
+    def best(self, target: Target) -> "list[Architecture]":
         """What keeps the target, the best by inherited loss first."""
-        entries = sorted(self._scored.values(), key=merit)
-        costs = self.task.costs
+        entries = sorted(self._scored.values(), key=fitness)
+        costs = self.search.costs
         return [r.architecture for r in entries if not costs.broken(r.predicted, target)]
 
     def recommendations(self) -> list[Recommendation]:
         """The best of each target, for the target, and all without one."""
         found = []
-        for target in self.task.targets:
+        for target in self.search.targets:
             best = self.best(target)
             if best:
                 known = self._scored[best[0]]
                 found.append(Recommendation(best[0], target, known.predicted))
             else:
                 none = f"nothing was found that keeps {bounds_text(target)}"
-                reason = self.task.costs.beyond(target) or none
-                self.task.resources.note(f"By the predictions {reason}.")
+                reason = self.search.costs.beyond(target) or none
+                self.search.resources.note(f"By the predictions {reason}.")
         return [*found, *self._scored.values()]

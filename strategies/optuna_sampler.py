@@ -8,14 +8,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from attnas.results import Objective, Trial
-from attnas.search_space import Architecture, AttnasError, InputError, SearchSpace, unknown
+from attnas.core import (
+    AttnasError,
+    History,
+    InputError,
+    Objective,
+    Proposal,
+    Trial,
+    generator,
+    unknown,
+)
 
 from .fresh import fresh, with_neighbours
 from .optuna_study import (
@@ -26,21 +34,24 @@ from .optuna_study import (
     new_study,
     parameters,
 )
-from .protocol import History, Proposal, generator
 from .ranking import losses
 from .registry import Family, register_family, unknown_setting
+
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
 
 ASKS = 10  # questions to a sampler until it proposes something new
 CACHED = 4  # replayed runs kept
 
 _CATEGORIES = (
-    "it samples numbers only, and the choices of a stage are categories without an order. "
+    "it samples numbers only, and the options of a decision are categories without an order. "
     "Use optuna:TPESampler, optuna:NSGAIISampler or optuna:NSGAIIISampler"
 )
 UNUSABLE: Mapping[str, str] = {
     "CmaEsSampler": _CATEGORIES,
     "GridSampler": "the grid is the search space: use the strategy 'grid'",
-    "PartialFixedSampler": "freeze stages with `search_space.stages.STAGE.choice` instead",
+    "PartialFixedSampler": "give a decision one option instead, as "
+    "`search_space.stages.STAGE.choice` does",
     "QMCSampler": _CATEGORIES,
 }
 _OURS = frozenset({"seed", "constraints_func"})  # arguments that are not the user's to set
@@ -58,7 +69,7 @@ class OptunaSampler:
     hyperparameter optimization framework", KDD, arXiv:1907.10902.
     """
 
-    space: SearchSpace
+    space: "SearchSpace"
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int
@@ -91,7 +102,7 @@ class OptunaSampler:
         rng = generator(self.seed, history)
         return fresh(self.space, history, self.epochs, rng, self._candidates(history, rng))
 
-    def _candidates(self, history: History, rng: np.random.Generator) -> Iterator[Architecture]:
+    def _candidates(self, history: History, rng: np.random.Generator) -> "Iterator[Architecture]":
         if not distributions(self.space):
             return
         try:
@@ -123,7 +134,7 @@ class _Replayed:
         same = self.of is of or (self.of.space is of.space and self.of == of)
         return same and self.trials == trials[: len(self.trials)]
 
-    def ask(self) -> Architecture:
+    def ask(self) -> "Architecture":
         """What the sampler proposes now; the last of its proposals if none of them is new."""
         asks = 0 if self.stuck else ASKS
         for _ in range(asks):
@@ -158,7 +169,7 @@ class _Replayed:
         if trial.state == "infeasible" or trial.epochs == self.of.epochs:
             self.used.add(trial.architecture)
 
-    def beside(self, running: Sequence[Architecture]) -> "_Replayed":
+    def beside(self, running: "Sequence[Architecture]") -> "_Replayed":
         """A copy in which these are in flight."""
         self.ask()  # so that what it proposed for one of them is told apart from new
         space = self.of.space
@@ -180,7 +191,7 @@ _LOCK = threading.Lock()
 _REPLAYED: list[_Replayed] = []  # the latest last; saves replaying the run for every proposal
 
 
-def _ask(of: OptunaSampler, history: History) -> Architecture:
+def _ask(of: OptunaSampler, history: History) -> "Architecture":
     """What the sampler proposes after the history; asked of the longest replay that begins it."""
     trials = [t for t in history.finished if t.architecture in of.space]
     running = [p.architecture for p in history.running if p.architecture in of.space]

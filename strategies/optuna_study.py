@@ -2,14 +2,16 @@
 
 import datetime
 from collections.abc import Container, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from attnas.results import Trial
-from attnas.search_space import Architecture, SearchSpace
+from attnas.core import Trial
+
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -44,23 +46,22 @@ class InFlight(optuna.storages.InMemoryStorage):
         return [*added, *(t for t in self.shown if states is None or t.state in states)]
 
 
-def distributions(space: SearchSpace) -> Distributions:
-    """One categorical parameter per stage that is not frozen: the number of its option."""
-    sizes = {stage: len(space.options(stage)) for stage in space.stage_names}
-    return {stage: OptionNumber(tuple(range(size))) for stage, size in sizes.items() if size > 1}
+def distributions(space: "SearchSpace") -> Distributions:
+    """One categorical parameter per decision that is not frozen: the number of its option."""
+    sizes = zip(space.names, map(len, space.options), strict=True)
+    return {name: OptionNumber(tuple(range(size))) for name, size in sizes if size > 1}
 
 
-def parameters(space: SearchSpace, architecture: Architecture) -> dict[str, int]:
+def parameters(space: "SearchSpace", architecture: "Architecture") -> dict[str, int]:
     """The architecture as the parameters of `distributions`."""
-    stages = zip(space.stage_names, space.allowed, architecture.choices, strict=True)
-    return {s: options.index(chosen) for s, options, chosen in stages if len(options) > 1}
+    decided = zip(space.names, space.options, architecture.options, strict=True)
+    return {n: options.index(chosen) for n, options, chosen in decided if len(options) > 1}
 
 
-def architecture(space: SearchSpace, values: dict[str, Any]) -> Architecture:
+def architecture(space: "SearchSpace", values: dict[str, Any]) -> "Architecture":
     """What `parameters` encoded."""
-    options = {stage: space.options(stage) for stage in space.stage_names}
-    choices = (options[stage][values.get(stage, 0)] for stage in space.stage_names)
-    return Architecture(space.backbone, tuple(choices), space.identity_start)
+    decided = zip(space.names, space.options, strict=True)
+    return space.architecture([options[values.get(name, 0)] for name, options in decided])
 
 
 def new_study(objectives: int, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
@@ -71,7 +72,7 @@ def new_study(objectives: int, sampler: optuna.samplers.BaseSampler | None = Non
 
 def add_finished(
     study: optuna.Study,
-    space: SearchSpace,
+    space: "SearchSpace",
     trial: Trial,
     values: Sequence[float],
     violation: float,
@@ -89,17 +90,17 @@ def add_finished(
 
 def ask(
     study: optuna.Study,
-    space: SearchSpace,
+    space: "SearchSpace",
     sampler: optuna.samplers.BaseSampler,
-    running: Sequence[Architecture],
+    running: "Sequence[Architecture]",
     *,
     jointly: bool,
-) -> Architecture:
+) -> "Architecture":
     """What the sampler would evaluate next while `running` are in flight.
 
-    `jointly` asks for all stages at once, else one after the other, each for itself. Leaves
+    `jointly` asks for all decisions at once, else one after the other, each for itself. Leaves
     the study, which `new_study` made, as it was, for samplers: what was added for the question
-    is marked failed, which they pass over. Where all stages are frozen it is the one
+    is marked failed, which they pass over. Where all decisions are frozen it is the one
     architecture of the space.
     """
     known = distributions(space)
@@ -114,8 +115,8 @@ def ask(
             values = sampler.sample_relative(study, asked, known)
         else:
             values = {
-                stage: sampler.sample_independent(study, asked, stage, options)
-                for stage, options in known.items()
+                name: sampler.sample_independent(study, asked, name, options)
+                for name, options in known.items()
             }
     finally:
         storage.shown = []

@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler
 
-from attnas.search_space import AttnasError, InputError, unknown
+from attnas.core import AttnasError, InputError, unknown
 
 from .optuna_sampler import OptunaSampler
 from .registry import Family, register_family

@@ -29,10 +29,10 @@ class Proxyless(Differentiable):
         return 0.0, 0.999  # no momentum: logits that were not drawn must not move
 
     def gates(self, step: Step) -> Gates:
-        return [one_path(stage, step.generator) for stage in step.logits]
+        return [one_path(own, step.generator) for own in step.logits]
 
     def gradient(self, step: Step) -> list[Tensor]:
-        gates = [two_paths(stage, step.generator) for stage in step.logits]
+        gates = [two_paths(own, step.generator) for own in step.logits]
         return step.by_logits(step.loss(gates, step.selection))
 
     def settled(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> list[Tensor]:

@@ -1,13 +1,15 @@
 """Random search: the control that every other strategy must beat."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from attnas.results import Objective
-from attnas.search_space import SearchSpace
+from attnas.core import History, Objective, Proposal, generator
 
 from .fresh import fresh
-from .protocol import History, Proposal, generator
 from .registry import register_strategy
+
+if TYPE_CHECKING:
+    from attnas.search_space import SearchSpace
 
 
 @register_strategy("random")
@@ -19,7 +21,7 @@ class Random:
     as a baseline of architecture search Li and Talwalkar 2019, arXiv:1902.07638.
     """
 
-    space: SearchSpace
+    space: "SearchSpace"
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attnas.results import Objective, Trial, crowding, ranks
+from attnas.core import Objective, Trial, crowding, ranks
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Trials in order of merit.
+    """Trials in order of fitness.
 
     `rank` (n,): 0 for the front, 1 for the front without it, and so on; infeasible trials
     follow by their violation, those that failed come last. `crowding` (n,): the room that a
@@ -47,13 +47,13 @@ def losses(trials: Sequence[Trial], objectives: Sequence[Objective]) -> NDArray[
     return np.array(rows, dtype=float).reshape(len(trials), len(objectives))
 
 
-def merit(trials: Sequence[Trial], objectives: Sequence[Objective]) -> NDArray[np.int64]:
+def rank(trials: Sequence[Trial], objectives: Sequence[Objective]) -> NDArray[np.int64]:
     """`ranking(...).rank` alone, at a fifth of the time."""
     return _ranked(trials, losses(trials, objectives))[0]
 
 
 def ranking(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Ranking:
-    """The order of merit of trials. O(n log n) for two objectives.
+    """The order of fitness of trials. O(n log n) for two objectives.
 
     A complete trial that lacks an objective's value or has NaN counts as failed.
     """

@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attnas.results import RECOMMENDATIONS_FORMAT
-from attnas.search_space import Architecture, InputError, SearchSpace
+from attnas.core import RECOMMENDATIONS_FORMAT, InputError, replace_file, writing
 
-from .checkpoint import write_whole
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
 
 Target = Mapping[str, float]
 """Upper bounds to aim at by metric, in the metric's unit; empty: the constraints alone."""
@@ -19,16 +19,16 @@ Target = Mapping[str, float]
 class Recommendation:
     """An architecture with what the supernet says of it.
 
-    `target` are the bounds that it was asked to keep. `predicted` has the inherited
-    `accuracy` (0 to 1) and `validation_loss` (nats), and the costs that can be predicted.
-    `doubt` has by stage the `entropy` of its architecture weights (nats) and the `margin` of
-    the largest over the next, where there are any.
+    `target` are the bounds that it was asked to keep. `predicted` has the inherited metrics of
+    the task, `validation_loss` among them, and the costs that can be predicted. `undecided` has
+    by decision the `entropy` of its architecture weights (nats) and the `margin` of the largest
+    over the next, where there are any.
     """
 
-    architecture: Architecture
+    architecture: "Architecture"
     target: Target = field(default_factory=dict)
     predicted: Mapping[str, float] = field(default_factory=dict)
-    doubt: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    undecided: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Found:
     targets: tuple[Target, ...]
     candidates: tuple[Recommendation, ...]
     controls: tuple[Recommendation, ...]
-    measured: Mapping[Architecture, Mapping[str, float]] = field(default_factory=dict)
-    rejected: frozenset[Architecture] = frozenset()
+    measured: "Mapping[Architecture, Mapping[str, float]]" = field(default_factory=dict)
+    rejected: "frozenset[Architecture]" = frozenset()
 
 
 def write_found(found: Found, facts: Mapping[str, Any], file: Path) -> None:
@@ -62,7 +62,7 @@ def write_found(found: Found, facts: Mapping[str, Any], file: Path) -> None:
         "controls": [_written(entry) for entry in found.controls],
         "measured": [
             {
-                "choices": _choices(architecture),
+                "architecture": architecture.by_name,
                 "metrics": dict(metrics),
                 "rejected": architecture in found.rejected,
             }
@@ -70,11 +70,13 @@ def write_found(found: Found, facts: Mapping[str, Any], file: Path) -> None:
         ],
     }
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_whole(text.encode(), file)
+    with writing(file, named=False):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, text.encode())
 
 
 def read_found(
-    file: Path, facts: Mapping[str, Any], space: SearchSpace, note: Callable[[str], None]
+    file: Path, facts: Mapping[str, Any], space: "SearchSpace", note: Callable[[str], None]
 ) -> Found | None:
     """What an earlier call wrote; None, with a note, if it is of other facts or damaged."""
     if not file.exists():
@@ -84,7 +86,7 @@ def read_found(
         if content["format"] != RECOMMENDATIONS_FORMAT or content["facts"] != _plain(facts):
             note(f"{file} is of other settings or data: it is not used.")
             return None
-        measured = [(space.architecture(e["choices"]), e) for e in content["measured"]]
+        measured = [(space.architecture(e["architecture"]), e) for e in content["measured"]]
         return Found(
             tuple(content["targets"]),
             _read(content["candidates"], space),
@@ -99,22 +101,20 @@ def read_found(
 
 def _written(entry: Recommendation) -> dict[str, Any]:
     return {
-        "choices": _choices(entry.architecture),
+        "architecture": entry.architecture.by_name,
         "target": dict(entry.target),
         "predicted": dict(entry.predicted),
-        "doubt": {stage: dict(figures) for stage, figures in entry.doubt.items()},
+        "undecided": {name: dict(figures) for name, figures in entry.undecided.items()},
     }
 
 
-def _read(entries: Sequence[Mapping[str, Any]], space: SearchSpace) -> tuple[Recommendation, ...]:
+def _read(entries: Sequence[Mapping[str, Any]], space: "SearchSpace") -> tuple[Recommendation, ...]:
     return tuple(
-        Recommendation(space.architecture(e["choices"]), e["target"], e["predicted"], e["doubt"])
+        Recommendation(
+            space.architecture(e["architecture"]), e["target"], e["predicted"], e["undecided"]
+        )
         for e in entries
     )
-
-
-def _choices(architecture: Architecture) -> dict[str, str]:
-    return {stage: str(choice) for stage, choice in architecture.by_stage.items()}
 
 
 def _plain(facts: Mapping[str, Any]) -> Any:

@@ -3,18 +3,30 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnas.results import Doubt, Objective, Trial, doubt, ranks
-from attnas.search_space import Architecture, SearchSpace
+from attnas.core import (
+    LOSS,
+    History,
+    Objective,
+    Proposal,
+    SupernetRanking,
+    Trial,
+    described,
+    ranks,
+    supernet_ranking,
+)
 
-from .fresh import spent
+from .fresh import used
 from .local_search import Local
-from .protocol import History, Proposal
 from .recommendation import Found, Recommendation, Target
 
-Measured = Mapping[Architecture, Mapping[str, float]]
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
+
+    Measured = Mapping[Architecture, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -24,41 +36,41 @@ class Recommended:
     The recommendation of a target is its best candidate that keeps it. Where one measures more
     than it was predicted to, and too much, the next best is taken that is predicted to keep
     the target when all are off by as much. The other candidates come in the order of the
-    fronts that inherited loss and predicted costs make, within one by `merit`. Once the trials
-    show that the inherited loss does not rank (`attnas.results.doubt`), local search by
+    fronts that inherited loss and predicted costs make, within one by `fitness`. Once the trials
+    show that the inherited loss does not rank (`attnas.core.SupernetRanking`), local search by
     stand-alone results takes their place.
     """
 
-    space: SearchSpace
+    space: "SearchSpace"
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int
     found: Found
 
     def propose(self, history: History) -> Proposal | None:
-        used = spent(history, self.epochs)
+        begun = used(history, self.epochs)
         for architecture in self._in_order(history):
-            if architecture not in used:
+            if architecture not in begun:
                 return Proposal(architecture, self.epochs)
-        if self.doubt(history.finished).ranks_poorly:
+        if self.ranking(history.finished).ranks_poorly:
             local = Local(self.space, self.objectives, self.epochs, self.seed, initial=1)
             return local.propose(history)
-        left = (a for a in self._others if a not in used)
+        left = (a for a in self._others if a not in begun)
         following = next(left, None)
         return None if following is None else Proposal(following, self.epochs)
 
-    def doubt(self, trials: Sequence[Trial]) -> Doubt:
-        """What the trials say of the inherited losses and accuracies."""
-        return doubt(self.inherited, trials, self.objectives)
+    def ranking(self, trials: Sequence[Trial]) -> SupernetRanking:
+        """What the trials say of the inherited figures."""
+        return supernet_ranking(self.inherited, trials, self.objectives)
 
     @cached_property
-    def inherited(self) -> dict[Architecture, Mapping[str, float]]:
+    def inherited(self) -> "dict[Architecture, Mapping[str, float]]":
         """What the supernet says of every architecture that the search looked at."""
         entries = (*self.found.candidates, *self.found.controls)
         return {entry.architecture: entry.predicted for entry in entries}
 
     def closing(self, trials: Sequence[Trial]) -> list[str]:
-        """What a user should know when the search ends: each target, and the doubt."""
+        """What a user should know when the search ends: each target, and how far to believe it."""
         lines = []
         measured, rejected = self._known(trials)
         trained = {t.architecture for t in trials if t.state == "complete"}
@@ -75,9 +87,9 @@ class Recommended:
                 real = measured[chosen.architecture]
                 figures = ", ".join(f"{_figure(real[metric])}" for metric in target)
                 lines.append(f"Target {asked}: {chosen.architecture} measures {figures}: kept.")
-        return [*lines, str(self.doubt(trials))]
+        return [*lines, str(self.ranking(trials))]
 
-    def _in_order(self, history: History) -> Iterator[Architecture]:
+    def _in_order(self, history: History) -> "Iterator[Architecture]":
         measured, rejected = self._known(history.finished)
         for target in self.found.targets:
             chosen = choose(target, self.found.candidates, measured, rejected)
@@ -85,7 +97,7 @@ class Recommended:
                 yield chosen.architecture
         yield from (control.architecture for control in self.found.controls)
 
-    def _known(self, trials: Sequence[Trial]) -> tuple[Measured, frozenset[Architecture]]:
+    def _known(self, trials: Sequence[Trial]) -> "tuple[Measured, frozenset[Architecture]]":
         """Costs that were measured, and what is out of question; a trial's word counts last.
 
         Out of question is also what was trained and then broke a constraint.
@@ -99,32 +111,32 @@ class Recommended:
         return measured, frozenset(ruled_out | (self.found.rejected - seen))
 
     @cached_property
-    def _others(self) -> tuple[Architecture, ...]:
-        """All candidates by the fronts of their predictions, then by `merit`."""
+    def _others(self) -> "tuple[Architecture, ...]":
+        """All candidates by the fronts of their predictions, then by `fitness`."""
         entries = list({r.architecture: r for r in self.found.candidates}.values())
         pushed = [_predicted(o) for o in self.objectives]
         pushed = [o for o in pushed if all(o.metric in r.predicted for r in entries)]
         if not entries or not pushed:
             return tuple(r.architecture for r in entries)
         values = np.array([[o.loss(r.predicted) for o in pushed] for r in entries])
-        order = sorted(zip(ranks(values), map(merit, entries), range(len(entries)), strict=True))
+        order = sorted(zip(ranks(values), map(fitness, entries), range(len(entries)), strict=True))
         return tuple(entries[place].architecture for _, _, place in order)
 
 
 def choose(
     target: Target,
     candidates: Sequence[Recommendation],
-    measured: Measured,
-    rejected: Set[Architecture] = frozenset(),
+    measured: "Measured",
+    rejected: "Set[Architecture]" = frozenset(),
 ) -> Recommendation | None:
     """The best candidate for the target that keeps it, or may do so as far as is known.
 
-    The target's own come first in their order, then the others by `merit`. What was measured
+    The target's own come first in their order, then the others by `fitness`. What was measured
     counts by that. Each that measured more than predicted, and broke the target,
     raises what the predictions of the others are multiplied by. None if nothing is left.
     """
     own = [r for r in candidates if r.target == target]
-    others = sorted((r for r in candidates if r.target != target), key=merit)
+    others = sorted((r for r in candidates if r.target != target), key=fitness)
     off, looked_at = 1.0, set()
     for entry in (*own, *others):
         if entry.architecture in looked_at:
@@ -143,27 +155,30 @@ def choose(
 def pending(
     targets: Sequence[Target],
     candidates: Sequence[Recommendation],
-    measured: Measured,
-    rejected: Set[Architecture] = frozenset(),
-) -> list[Architecture]:
+    measured: "Measured",
+    rejected: "Set[Architecture]" = frozenset(),
+) -> "list[Architecture]":
     """What is chosen for a target without having been measured."""
     chosen = (choose(target, candidates, measured, rejected) for target in targets)
     distinct = dict.fromkeys(entry.architecture for entry in chosen if entry is not None)
     return [architecture for architecture in distinct if architecture not in measured]
 
 
-def merit(entry: Recommendation) -> tuple[float, float]:
-    """Less is better: by inherited loss, of equal ones by inherited accuracy.
+def fitness(entry: Recommendation) -> tuple[float, ...]:
+    """Less is better: by inherited loss, of equal ones by the other inherited metrics.
 
     The loss agrees better with trainings, also where these are scored by accuracy
     (`python -m benchmarks.supernet --parts ranking truth`): it varies less by chance.
     """
-    return entry.predicted["validation_loss"], -entry.predicted["accuracy"]
+    others = sorted(m for m in entry.predicted if m != LOSS and not described(m).cheap)
+    signs = [-1 if described(m).better == "max" else 1 for m in others]
+    figures = [s * entry.predicted[m] for s, m in zip(signs, others, strict=True)]
+    return (entry.predicted[LOSS], *figures)
 
 
 def _predicted(objective: Objective) -> Objective:
-    """The objective as it is predicted: accuracy by the inherited loss, as in `merit`."""
-    return Objective("validation_loss", "min") if objective.metric == "accuracy" else objective
+    """The objective as it is predicted: what training gives by the inherited loss."""
+    return objective if objective.described.cheap else Objective(LOSS, "min")
 
 
 def bounds_text(target: Target) -> str:

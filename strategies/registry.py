@@ -5,17 +5,28 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from attnas.results import Objective
-from attnas.search_space import InputError, SearchSpace, import_own, unknown
+from attnas.core import InputError, Objective, Registry, import_own, unknown
 
-from .protocol import Strategy
+if TYPE_CHECKING:
+    from attnas.search_space import SearchSpace
+
+    from .protocol import Strategy
 
 Class = TypeVar("Class", bound=type)
 
-_STRATEGIES: dict[str, type] = {}
-_FAMILIES: dict[str, "Family"] = {}
+STRATEGIES: Registry[type] = Registry(
+    "strategy",
+    package="attnas.strategies",
+    registrars=("register_strategy",),
+    listing="attnas strategies",
+)
+FAMILIES: "Registry[Family]" = Registry(
+    "family of strategies", package="attnas.strategies", registrars=("register_family",)
+)
+"""Strategies of other libraries, by the prefix of their names."""
+
 _GIVEN = ("space", "objectives", "epochs", "seed")
 
 
@@ -27,14 +38,9 @@ def register_strategy(name: str) -> Callable[[Class], Class]:
     """
 
     def register(strategy: Class) -> Class:
-        taken = _STRATEGIES.get(name)
-        if taken is not None and taken.__qualname__ != strategy.__qualname__:
-            raise ValueError(
-                f"strategy {name!r} is already {taken.__module__}.{taken.__qualname__}"
-            )
         if not callable(getattr(strategy, "propose", None)):
             raise ValueError(f"strategy {name!r}: {strategy.__qualname__} needs a method `propose`")
-        _STRATEGIES[name] = strategy
+        STRATEGIES.add(name, strategy)
         return strategy
 
     return register
@@ -57,7 +63,7 @@ class Family:
 
 def register_family(prefix: str, family: Family) -> None:
     """Makes the strategies of a library selectable as `prefix:name`."""
-    _FAMILIES[prefix] = family
+    FAMILIES.add(prefix, family, defined=family.make)
 
 
 def setting(default: int | float, meaning: str, *, low: float, high: float = math.inf) -> Any:
@@ -69,7 +75,7 @@ def setting(default: int | float, meaning: str, *, low: float, high: float = mat
 
 
 def check_settings(strategy: Any) -> None:
-    """Holds the fields made by `setting` against their bounds; called from `__post_init__`.
+    """Checks the fields made by `setting` against their bounds; called from `__post_init__`.
 
     Raises:
         InputError: a value is not a number of the default's type within the bounds; the key
@@ -91,24 +97,16 @@ def check_settings(strategy: Any) -> None:
             )
 
 
-def strategies() -> Mapping[str, str]:
-    """All registered strategies: the first line of each one's docstring, by name."""
-    return {
-        name: (inspect.getdoc(_STRATEGIES[name]) or "").split("\n")[0]
-        for name in sorted(_STRATEGIES)
-    }
-
-
 def preparing_strategies() -> tuple[str, ...]:
     """The names of those that train something of their own first, which a table cannot replay."""
-    return tuple(name for name in sorted(_STRATEGIES) if hasattr(_STRATEGIES[name], "prepare"))
+    return tuple(name for name, strategy in STRATEGIES.items() if hasattr(strategy, "prepare"))
 
 
 def borrowed_strategies() -> Mapping[str, str]:
     """The strategies of other libraries as `family:name`, with a line on each."""
     return {
         f"{prefix}:{name}": what
-        for prefix, family in sorted(_FAMILIES.items())
+        for prefix, family in FAMILIES.items()
         for name, what in sorted(family.listing().items())
     }
 
@@ -116,12 +114,12 @@ def borrowed_strategies() -> Mapping[str, str]:
 def make_strategy(
     name: str,
     *,
-    space: SearchSpace,
+    space: "SearchSpace",
     objectives: Sequence[Objective],
     epochs: int,
     seed: int,
     **settings: Any,
-) -> Strategy:
+) -> "Strategy":
     """The strategy of that name, of a family (`nni:TPE`), or the class `package.module:Class`.
 
     Raises:
@@ -152,22 +150,21 @@ def make_strategy(
 def _borrowed(name: str) -> Callable[..., Any] | None:
     """What makes the strategy, if it is of another library."""
     prefix, _, inner = name.partition(":")
-    if prefix in _FAMILIES and inner:
-        return partial(_FAMILIES[prefix].make, inner)
+    if prefix in FAMILIES and inner:
+        return partial(FAMILIES[prefix].make, inner)
     if not inner:
         return None
     found = import_own(name, key="name", kind="Class")
     if not isinstance(found, type):
         return None
-    made = (family.adopt(found) for family in _FAMILIES.values())
+    made = (family.adopt(found) for _, family in FAMILIES.items())
     return next((make for make in made if make is not None), None)
 
 
 def _registered(name: str) -> type:
-    if name not in _STRATEGIES:
-        error = unknown("strategy", name, _STRATEGIES, listing="attnas strategies")
-        raise error.inside(key="name")
-    return _STRATEGIES[name]
+    if name not in STRATEGIES:
+        raise STRATEGIES.unknown(name).inside(key="name")
+    return STRATEGIES[name]
 
 
 def _imported(name: str) -> type:

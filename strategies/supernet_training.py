@@ -5,22 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attnas.evaluator import half_epochs, set_rate, sgd
-from attnas.search_space import NONE, Architecture, Choice, SearchSpace
-from attnas.search_space.supernet import Supernet
+from attnas.search_space import NONE, Architecture, AttentionOption, SearchSpace, Supernet
 
 from .checkpoint import Stateful
-from .weight_sharing import Task, check_finite
+from .weight_sharing import SupernetSearch, check_finite
 
 Family = tuple[str, str | None]
-"""Block and placement: what of a choice remains without its ratio."""
+"""Block and placement: what of an option remains without its ratio."""
 Shape = tuple[int, ...]
 
 
-def train_supernet(task: Task, net: Supernet, *, epochs: int, paths: int) -> None:
+def train_supernet(search: SupernetSearch, net: Supernet, *, epochs: int, paths: int) -> None:
     """Trains in place by the recipe, a one-cycle over `epochs`; goes on from the last epoch.
 
     Each step takes the gradient of `paths` architectures drawn by `sandwich` on one batch.
@@ -28,21 +25,22 @@ def train_supernet(task: Task, net: Supernet, *, epochs: int, paths: int) -> Non
     Raises:
         AttnasError: the loss is not finite, or the state cannot be written.
     """
-    optimizer = sgd(net, task.resources.recipe)
+    training = search.training
+    optimizer = training.optimizer(net)
     parts: dict[str, Stateful] = {"supernet": net, "optimizer": optimizer}
-    kept = task.checkpointed("supernet", parts)
+    kept = search.checkpointed("supernet", parts)
     means = MeanGradients(net)
     for number in kept.epochs(epochs):
-        task.resources.progress("supernet epoch", number, epochs)
-        with torch.random.fork_rng(devices=_cuda(task.device)):
-            torch.manual_seed(int(np.random.default_rng((task.seed, number)).integers(2**62)))
-            _train_epoch(task, net, optimizer, means, number, epochs, paths)
-        task.resources.progress("supernet epoch", number + 1, epochs)
+        search.resources.progress("supernet epoch", number, epochs)
+        with torch.random.fork_rng(devices=_cuda(training.device)):
+            torch.manual_seed(int(np.random.default_rng((search.seed, number)).integers(2**62)))
+            _train_epoch(search, net, optimizer, means, number, epochs, paths)
+        search.resources.progress("supernet epoch", number + 1, epochs)
     means.remove()
 
 
 def _train_epoch(
-    task: Task,
+    search: SupernetSearch,
     net: Supernet,
     optimizer: torch.optim.Optimizer,
     means: "MeanGradients",
@@ -50,20 +48,21 @@ def _train_epoch(
     epochs: int,
     paths: int,
 ) -> None:
-    recipe, batches = task.resources.recipe, task.weight_batches
-    height, width = task.space.backbone.input_shape[1:]
-    small = number < half_epochs(recipe, epochs, height, width)
+    training, seed = search.training, search.seed
+    small = number < training.small_epochs(epochs)
     net.train()
-    for step, (inputs, labels) in enumerate(batches.epoch(task.seed, number, small=small)):
-        rng = np.random.default_rng((task.seed, number, step))
-        set_rate(optimizer, recipe, number * len(batches) + step, epochs * len(batches))
+    batches = training.epoch("weights", seed, number, small=small)
+    for step, (inputs, targets) in enumerate(batches):
+        rng = np.random.default_rng((seed, number, step))
+        done = number * training.steps + step
+        training.set_rate(optimizer, done, epochs * training.steps)
         optimizer.zero_grad(set_to_none=True)
-        for architecture in sandwich(task.space, paths, rng):
+        for architecture in sandwich(search.space, paths, rng):
             net.select(architecture)
             means.path(dict(net.parts()))
-            with task.autocast():
-                logits = net(inputs)
-            loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+            with training.autocast():
+                outputs = net(inputs)
+            loss = training.loss(outputs.float(), targets)
             check_finite(loss.item(), number)
             loss.backward()
         means.take()
@@ -76,16 +75,16 @@ def sandwich(space: SearchSpace, paths: int, rng: np.random.Generator) -> list[A
     The sandwich rule: Yu and Huang 2019, arXiv:1903.05134, section 3.2; in one-shot search
     Yu et al. 2020 (BigNAS), arXiv:2003.11142, section 3.1, and Cai et al. 2020
     (once-for-all), arXiv:1908.09791. There one network is the largest. Here blocks of different
-    kinds stand beside each other, and the same largest ones in each step would be trained
-    most and rank first for it; so a (block, placement) is drawn for each stage, each with the
-    same probability, and the two ends are its widest and its narrowest ratio. Where they
-    are one, no step spends two paths on it. With one path it is uniform (Guo et al. 2020,
-    SPOS, arXiv:1904.00420, section 3.2).
+    kinds compete, and the same largest ones in each step would be trained most and rank first
+    for it; so a (block, placement) is drawn for each decision, each with the same probability,
+    and the two ends are its widest and its narrowest ratio. Where they are one, no step has two
+    paths for it. With one path it is uniform (Guo et al. 2020, SPOS, arXiv:1904.00420, section
+    3.2).
     """
     if paths < 2:
         return [space.sample(rng) for _ in range(paths)]
-    drawn: list[Sequence[Choice]] = []
-    for options in space.allowed:
+    drawn: list[Sequence[str]] = []
+    for options in space.options:
         families = _families(options)
         drawn.append(families[int(rng.integers(len(families)))])
     widest = _architecture(space, [family[0] for family in drawn])
@@ -94,17 +93,17 @@ def sandwich(space: SearchSpace, paths: int, rng: np.random.Generator) -> list[A
     return [*ends, *(space.sample(rng) for _ in range(paths - len(ends)))]
 
 
-def _families(options: Sequence[Choice]) -> list[list[Choice]]:
-    """The choices by block and placement, each from the least ratio, the widest, up."""
-    found: dict[Family, list[Choice]] = {}
-    for choice in sorted(options, key=lambda c: c.ratio or 0):
-        family = (NONE.block, None) if choice == NONE else (choice.block, choice.placement)
-        found.setdefault(family, []).append(choice)
+def _families(options: Sequence[str]) -> list[list[str]]:
+    """The options by block and placement, each from the least ratio, the widest, up."""
+    found: dict[Family, list[str]] = {}
+    for option in sorted(map(AttentionOption.parse, options), key=lambda o: o.ratio or 0):
+        family = (NONE.block, None) if option == NONE else (option.block, option.placement)
+        found.setdefault(family, []).append(str(option))
     return [found[family] for family in sorted(found, key=str)]
 
 
-def _architecture(space: SearchSpace, choices: Sequence[Choice]) -> Architecture:
-    return replace(space.plain, choices=tuple(choices))
+def _architecture(space: SearchSpace, options: Sequence[str]) -> Architecture:
+    return replace(space.plain, options=tuple(options))
 
 
 class MeanGradients:

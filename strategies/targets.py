@@ -3,19 +3,29 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnas.evaluator import AdditiveCost, Constraint, Screening
-from attnas.results import METRICS, Objective
-from attnas.search_space import Architecture, AttnasError, InputError, SearchSpace, unknown
+from attnas.core import (
+    METRICS,
+    AdditiveCost,
+    AttnasError,
+    Constraint,
+    InputError,
+    Objective,
+    Screening,
+    described,
+    in_order,
+    unknown,
+)
 
 from .budgets import Budget
 from .recommendation import Target
 
-PREDICTED = ("latency_ms", "params", "flops", "activations")
-"""The metrics that add up over the stages, so that targets may bound them."""
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
+
 LADDER = 4  # targets if none are given
 DRAWN = 1000  # architectures looked at for a feasible one
 
@@ -31,20 +41,23 @@ class Costs:
     to the trials.
     """
 
-    space: SearchSpace
+    space: "SearchSpace"
     additive: Mapping[str, AdditiveCost]
     constraints: tuple[Constraint, ...]
     plain: Mapping[str, float]
-    screen: Callable[[Architecture], Screening]
+    screen: "Callable[[Architecture], Screening]"
     margins: Mapping[str, float] = field(default_factory=dict)
 
-    def predict(self, architecture: Architecture) -> dict[str, float]:
+    def predict(self, architecture: "Architecture") -> dict[str, float]:
         """The costs by metric; the plain backbone's are known."""
         if architecture.is_plain:
             return {name: self.plain[name] for name in self.additive}
-        return {name: cost.of(architecture, self.space) for name, cost in self.additive.items()}
+        return {
+            name: cost.at(self.space.positions(architecture))
+            for name, cost in self.additive.items()
+        }
 
-    def excess(self, architecture: Architecture, target: Target | None = None) -> float:
+    def excess(self, architecture: "Architecture", target: Target | None = None) -> float:
         """How far the predictions are beyond constraints, with margins, and target, in shares."""
         return sum(self.broken(self.predict(architecture), target).values())
 
@@ -66,7 +79,7 @@ class Costs:
         }
         return {text: share for text, share in found.items() if share > 0}
 
-    def fits(self, architecture: Architecture, target: Target | None = None) -> bool:
+    def fits(self, architecture: "Architecture", target: Target | None = None) -> bool:
         """Whether it keeps the bounds, as far as can be known without training."""
         if self.excess(architecture, target) > 0:
             return False
@@ -76,16 +89,12 @@ class Costs:
     def must_screen(self) -> bool:
         """Whether a constraint needs more than predictions."""
         return any(
-            METRICS[c.metric].cheap and c.metric not in self.additive for c in self.constraints
+            described(c.metric).cheap and c.metric not in self.additive for c in self.constraints
         )
 
     def range(self, metric: str) -> tuple[float, float]:
         """The least and the greatest predicted cost in the space."""
-        cost = self.additive[metric]
-        return (
-            cost.base + sum(min(stage) for stage in cost.costs),
-            cost.base + sum(max(stage) for stage in cost.costs),
-        )
+        return self.additive[metric].span
 
     def beyond(self, target: Target) -> str:
         """Which bounds are below the least costs of the space, by more than the margins.
@@ -101,13 +110,13 @@ class Costs:
         )
         return "; ".join(filter(None, reasons))
 
-    def nearest(self, rng: np.random.Generator, target: Target | None = None) -> Architecture:
+    def nearest(self, rng: np.random.Generator, target: Target | None = None) -> "Architecture":
         """Nearest to the bounds of the cheapest by each metric, the plain one and some drawn."""
         return min(self._looked_at(rng), key=lambda a: self.excess(a, target))
 
-    def _looked_at(self, rng: np.random.Generator) -> Iterator[Architecture]:
+    def _looked_at(self, rng: np.random.Generator) -> "Iterator[Architecture]":
         for cost in self.additive.values():
-            pairs = zip(self.space.allowed, cost.costs, strict=True)
+            pairs = zip(self.space.options, cost.costs, strict=True)
             cheapest = [options[int(np.argmin(costs))] for options, costs in pairs]
             yield self.space.architecture(cheapest)
         if self.space.plain in self.space:
@@ -116,6 +125,11 @@ class Costs:
             yield from self.space.enumerate()
         else:
             yield from (self.space.sample(rng) for _ in range(DRAWN))
+
+
+def predicted() -> list[str]:
+    """The metrics that add up over the decisions, so that targets may bound them."""
+    return in_order(metric.name for metric in METRICS.loaded() if metric.additive)
 
 
 def check_feasible(costs: Costs, rng: np.random.Generator) -> None:
@@ -139,12 +153,12 @@ def check_feasible(costs: Costs, rng: np.random.Generator) -> None:
         missed = ", ".join(f"{text} by {share:.1%}" for text, share in violations[closest].items())
         raise AttnasError(
             f"nothing meets the constraints: the nearest architecture found, {closest}, misses "
-            f"{missed}. Loosen the bound or allow cheaper choices; no supernet was trained."
+            f"{missed}. Loosen the bound or allow cheaper options; no supernet was trained."
         )
 
 
 def check_reachable(costs: Costs, wanted: Sequence[Target]) -> None:
-    """Holds the targets against the least predicted costs.
+    """Checks the targets against the least predicted costs.
 
     Raises:
         AttnasError: all are below them by more than predictions may be off.
@@ -153,12 +167,12 @@ def check_reachable(costs: Costs, wanted: Sequence[Target]) -> None:
     if all(beyond):
         raise AttnasError(
             f"no target can be kept: {'; '.join(beyond)}. Loosen the bound or allow cheaper "
-            "choices; no supernet was trained."
+            "options; no supernet was trained."
         )
 
 
 def check_targets(wanted: Mapping[str, Any]) -> None:
-    """Holds the setting `targets` against its form: bounds by metric.
+    """Checks the setting `targets` against its form: bounds by metric.
 
     Raises:
         InputError: a metric does not add up, or a bound cannot be read; with its key.
@@ -166,8 +180,8 @@ def check_targets(wanted: Mapping[str, Any]) -> None:
     if not isinstance(wanted, Mapping):
         raise InputError(f"cannot be {wanted!r}. {_RIGHT}", key="targets")
     for metric, bounds in wanted.items():
-        if metric not in PREDICTED:
-            raise unknown("target", str(metric), PREDICTED).inside(key=f"targets.{metric}")
+        if metric not in predicted():
+            raise unknown("target", str(metric), predicted()).inside(key=f"targets.{metric}")
         if not isinstance(bounds, list | tuple) or not bounds:
             raise InputError(f"must be a list of bounds. {_RIGHT}", key=f"targets.{metric}")
         for number, bound in enumerate(bounds):

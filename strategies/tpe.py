@@ -4,18 +4,20 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
 
-from attnas.results import Objective, Trial
-from attnas.search_space import Architecture, SearchSpace
+from attnas.core import History, Objective, Proposal, Trial, generator
 
 from .fresh import fresh, with_neighbours
 from .optuna_study import HOPELESS, add_finished, ask, new_study
-from .protocol import History, Proposal, generator
 from .ranking import losses, ranking
 from .registry import check_settings, register_strategy, setting
+
+if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace
 
 CACHED = 4  # studies kept
 
@@ -28,12 +30,12 @@ class TPE:
     Source: Bergstra et al. 2011, "Algorithms for hyper-parameter optimization", NeurIPS; for
     several objectives Ozaki et al. 2022, "Multiobjective tree-structured Parzen estimator",
     JAIR 73; constraints as Watanabe and Hutter 2023, arXiv:2211.14411. Computed by Optuna's
-    `TPESampler`, each stage for itself, trials in flight counting as bad: the joint estimate
+    `TPESampler`, each decision for itself, trials in flight counting as bad: the joint estimate
     mostly proposes again what was tried. Where that happens all the same, neighbours of the
     proposal follow. Long histories are thinned out (`modelled`).
     """
 
-    space: SearchSpace
+    space: "SearchSpace"
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int
@@ -49,7 +51,7 @@ class TPE:
         estimated = self._estimated(history, rng) if begun >= self.initial else ()
         return fresh(self.space, history, self.epochs, rng, estimated)
 
-    def _estimated(self, history: History, rng: np.random.Generator) -> Iterator[Architecture]:
+    def _estimated(self, history: History, rng: np.random.Generator) -> "Iterator[Architecture]":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = optuna.samplers.TPESampler(
@@ -67,7 +69,7 @@ class TPE:
 class _Replayed:
     """A study that holds the first trials of some history."""
 
-    space: SearchSpace
+    space: "SearchSpace"
     objectives: tuple[Objective, ...]
     study: optuna.Study
     trials: list[Trial] = field(default_factory=list)
@@ -98,7 +100,7 @@ def _ask(
     of: TPE,
     history: History,
     sampler: optuna.samplers.BaseSampler,
-) -> Architecture:
+) -> "Architecture":
     """What the sampler proposes after the history; asked of the longest study that begins it."""
     inside = [t for t in history.finished if t.architecture in of.space]
     trials = modelled(inside, of.objectives)

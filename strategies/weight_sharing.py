@@ -1,159 +1,111 @@
 """What strategies that train a supernet have in common: data, budgets, checkpoints, artifact.
 
 Such a strategy is an `OnSupernet`. Its `prepare` hands a function to `prepare_recommended`, which
-takes a `Task`, trains a `Supernet` on `task.weight_batches` (`task.checkpointed` keeps its epochs),
-learns or searches architectures on `task.selection_batches`, and returns recommendations, the best
-first for each of `task.targets`. All that is recommended is then trained by the evaluator like
-anything else.
+takes a `SupernetSearch`, trains a `Supernet` by `search.training` (`search.checkpointed` keeps its
+epochs), learns or searches architectures on the selection part, and returns recommendations, the
+best first for each of `search.targets`. All that is recommended is then trained by the evaluator
+like anything else.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-from attnas.evaluator import (
-    TRUSTED_MAPE,
+from attnas.core import (
+    LOSS,
+    RECOMMENDATIONS_FILE,
     AdditiveCost,
-    Batches,
-    Pool,
-    Precision,
-    additive_costs,
-    autocast,
-    resolved_precision,
-    safe_layout,
+    AttnasError,
+    Resources,
+    SupernetTraining,
 )
-from attnas.results import RECOMMENDATIONS_FILE
-from attnas.search_space import Architecture, AttnasError, SearchSpace
-from attnas.search_space.build import build
-from attnas.search_space.recalibration import recalibrate
-from attnas.search_space.supernet import Supernet
 
 from .checkpoint import Checkpointed, Stateful
-from .protocol import Resources
 from .recommendation import Found, Recommendation, Target, read_found, write_found
 from .recommended import Recommended, choose, pending
-from .targets import PREDICTED, Costs, check_feasible, check_reachable, targets
+from .targets import Costs, check_feasible, check_reachable, predicted, targets
 
 if TYPE_CHECKING:
+    from attnas.search_space import Architecture, SearchSpace, Supernet
+
     from .on_supernet import OnSupernet
 
-__all__ = [
-    "Checkpointed",
-    "Costs",
-    "Recommendation",
-    "Target",
-    "Task",
-    "check_finite",
-    "prepare_recommended",
-]
-
-SELECTION = 0.2  # share of the training images that choose architectures
 MOST_MARGIN = 0.25  # a table that errs by more is no reason to measure what it puts far off
 FURTHER = 12  # architectures measured for a target that no prediction keeps
-RECALIBRATION = 1000  # images that batch-norm statistics are taken from, if there are so many
 
 
 @dataclass(frozen=True)
-class Task:
+class SupernetSearch:
     """What a search on a supernet gets.
 
-    Weights are trained on `weight_batches`, architectures are chosen on `selection_batches`
-    (their pool is `selection`): disjoint parts of the training split, drawn by the seed.
-    The validation split stays for the evaluator. `targets` and `costs` say what is asked for,
-    `controls` are the random architectures to be recommended beside the found ones.
+    Weights are trained on one part of the training split, architectures are chosen on another;
+    both are drawn by the seed. The validation split stays for the evaluator. `targets` and
+    `costs` say what is asked for, `controls` are the random architectures to be recommended
+    beside the found ones.
     """
 
-    space: SearchSpace
+    space: "SearchSpace"
     seed: int
     epochs: int
     resources: Resources
-    weight_batches: Batches
-    selection_batches: Batches
-    calibration: Pool
-    selection: Pool
+    training: SupernetTraining
     costs: Costs
     targets: tuple[Target, ...]
-    controls: tuple[Architecture, ...]
+    controls: "tuple[Architecture, ...]"
     facts: Mapping[str, Any]
-    precision: Precision
 
-    @property
-    def device(self) -> str:
-        return self.resources.training_device
+    def supernet(self) -> "Supernet":
+        """A new supernet on the training device, in the layout of the batches."""
+        from attnas.search_space import Supernet
 
-    def autocast(self) -> torch.autocast:
-        """What a forward pass runs in, as in a trial's training."""
-        return autocast(self.precision, self.weight_batches.device)
-
-    def supernet(self) -> Supernet:
-        """A new supernet, placed on the training device, in the layout of the batches."""
-        net = Supernet(self.space, seed=self.seed)
-        layout = self.weight_batches.layout
-        return net.to(self.device, memory_format=layout)  # type: ignore[call-overload, no-any-return]
+        return cast(Supernet, self.training.place(Supernet(self.space, seed=self.seed)))
 
     def checkpointed(self, name: str, parts: Mapping[str, Stateful]) -> Checkpointed:
         """The epochs of a training whose state is kept in the run as `name`.pt."""
         file = self.resources.folder / f"{name}.pt"
         return Checkpointed(file, parts, self.facts, self.resources.note)
 
-    def inherited(self, net: Supernet, architecture: Architecture) -> dict[str, float]:
-        """`accuracy` and `validation_loss` with the supernet's weights on `selection`.
-
-        Batch norms are recalibrated on training images of the weights' part first, as the
-        statistics of a mixture of paths fit none: Yu and Huang 2019, arXiv:1903.05134, section
-        4.2.
+    def inherited(self, net: "Supernet", architecture: "Architecture") -> dict[str, float]:
+        """The task's metrics with the supernet's weights on the selection part, if finite.
 
         Raises:
             AttnasError: the loss is not finite.
         """
         net.select(architecture)
-        with self.autocast():
-            recalibrate(net, (x for x, _ in self.weight_batches.scoring(self.calibration)))
-        right, total = 0, 0.0
-        net.eval()
-        with torch.inference_mode():
-            for inputs, labels in self.selection_batches.scoring(self.selection):
-                with self.autocast():
-                    logits = net(inputs)
-                right += int((logits.argmax(1) == labels).sum())
-                total += float(F.cross_entropy(logits.double(), labels, reduction="sum"))
-        if not math.isfinite(total):  # the last steps may spoil weights after their own loss
+        found = self.training.score(net)
+        if not math.isfinite(found[LOSS]):  # the last steps may spoil weights after their own loss
             raise AttnasError(
                 f"the supernet's training diverged: with its weights the loss of {architecture} "
                 "is not finite. Lower training.learning_rate."
             )
-        images = len(self.selection)
-        return {"accuracy": right / images, "validation_loss": total / images}
+        return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def recommend(
         self,
-        net: Supernet,
-        architecture: Architecture,
+        net: "Supernet",
+        architecture: "Architecture",
         target: Target | None = None,
-        doubt: Mapping[str, Mapping[str, float]] | None = None,
+        undecided: Mapping[str, Mapping[str, float]] | None = None,
     ) -> Recommendation:
-        """The recommendation with inherited accuracy and predicted costs filled in."""
-        predicted = {**self.inherited(net, architecture), **self.costs.predict(architecture)}
-        return Recommendation(architecture, target or {}, predicted, doubt or {})
-
-
-Search = Callable[[Task], Sequence[Recommendation]]
+        """The recommendation with inherited metrics and predicted costs filled in."""
+        figures = {**self.inherited(net, architecture), **self.costs.predict(architecture)}
+        return Recommendation(architecture, target or {}, figures, undecided or {})
 
 
 def prepare_recommended(
-    strategy: "OnSupernet", resources: Resources, search: Search
+    strategy: "OnSupernet",
+    resources: Resources,
+    search: Callable[[SupernetSearch], Sequence[Recommendation]],
 ) -> Recommended:
     """Searches on a supernet unless that was finished before, and gives what proposes the result.
 
-    `search(task)` returns recommendations: for every target that can be kept its own, the
-    best first, one of each of `task.controls` (without a target), and other candidates that it
-    knows, without a target. What is recommended is measured for real before it is kept.
+    `search` returns recommendations: for every target that can be kept its own, the best first,
+    one of each of the `controls` (without a target), and other candidates that it knows, without
+    a target. What is recommended is measured for real before it is kept.
 
     Raises:
         AttnasError: nothing meets the constraints, the training failed, or the artifact
@@ -163,9 +115,9 @@ def prepare_recommended(
     file = resources.folder / RECOMMENDATIONS_FILE
     found = read_found(file, facts, strategy.space, resources.note)
     if found is None:
-        task = _task(strategy, resources, facts)
+        given = _search(strategy, resources, facts)
         with _explained():
-            found = _measured(task, _sorted_out(task, search(task)))
+            found = _measured(given, _sorted_out(given, search(given)))
         write_found(found, facts, file)
     return Recommended(strategy.space, strategy.objectives, strategy.epochs, strategy.seed, found)
 
@@ -184,34 +136,24 @@ def check_finite(loss: float, epoch: int) -> float:
     return loss
 
 
-def _task(strategy: "OnSupernet", resources: Resources, facts: Mapping[str, Any]) -> Task:
+def _search(
+    strategy: "OnSupernet", resources: Resources, facts: Mapping[str, Any]
+) -> SupernetSearch:
     space, seed = strategy.space, strategy.seed
     costs = _costs(strategy, resources)
-    rng = np.random.default_rng((seed, 2**33))
-    check_feasible(costs, rng)
-    weights, selection = _parts(resources.data.train, rng)
+    check_feasible(costs, np.random.default_rng((seed, 2**33)))
     wanted = targets(strategy.targets, strategy.objectives, costs)
     check_reachable(costs, wanted)
-    layout = safe_layout(build(space.plain, seed=seed))
-
-    def batches(pool: Pool) -> Batches:
-        device = resources.training_device
-        return Batches(resources.data, resources.recipe, device=device, pool=pool, layout=layout)
-
-    return Task(
+    return SupernetSearch(
         space=space,
         seed=seed,
         epochs=strategy.epochs,
         resources=resources,
-        weight_batches=batches(weights),
-        selection_batches=batches(selection),
-        calibration=_calibration(weights),
-        selection=selection,
+        training=resources.training(seed),
         costs=costs,
         targets=wanted,
         controls=_controls(space, costs, strategy.check, np.random.default_rng((seed, 2**35))),
         facts=facts,
-        precision=resolved_precision(resources.recipe.precision, resources.training_device),
     )
 
 
@@ -223,45 +165,33 @@ def _costs(strategy: "OnSupernet", resources: Resources) -> Costs:
         *(c.metric for c in resources.constraints),
         *strategy.targets,
     }
-    exact = [m for m in PREDICTED if m in needed and m != "latency_ms"]
-    additive: dict[str, AdditiveCost] = additive_costs(space, exact) if exact else {}
+    exact = [m for m in predicted() if m in needed and m != "latency_ms"]
+    additive: dict[str, AdditiveCost] = resources.additive_costs(exact) if exact else {}
     margins = {}
     if "latency_ms" in needed:
         table = resources.latency_table()
         if not table.trusted:
             resources.note(
-                f"The table's mean error is above {TRUSTED_MAPE:.0%}: its latencies guide the "
+                "The table's mean error is too large to decide anything: its latencies guide the "
                 "search on the supernet, and what that recommends is measured before it is kept."
             )
         additive["latency_ms"] = table.cost
-        margins["latency_ms"] = min(MOST_MARGIN, table.error.margin)
+        margins["latency_ms"] = min(MOST_MARGIN, table.margin)
     plain = resources.screen(space.plain).metrics
     return Costs(space, additive, resources.constraints, plain, resources.screen, margins)
 
 
-def _parts(pool: Pool, rng: np.random.Generator) -> tuple[Pool, Pool]:
-    """The training images in two: for weights, and for the choice of architectures."""
-    order = torch.from_numpy(rng.permutation(len(pool)))
-    chosen = max(1, round(SELECTION * len(pool)))
-    return pool.take(order[chosen:]), pool.take(order[:chosen])
-
-
-def _calibration(pool: Pool) -> Pool:
-    """What statistics are taken from: whole batches where scoring splits the pool."""
-    return pool.first(RECALIBRATION) if len(pool) >= RECALIBRATION else pool.first(500)
-
-
 def _controls(
-    space: SearchSpace, costs: Costs, count: int, rng: np.random.Generator
-) -> tuple[Architecture, ...]:
+    space: "SearchSpace", costs: Costs, count: int, rng: np.random.Generator
+) -> "tuple[Architecture, ...]":
     """Distinct random architectures, at most `count`, feasible by the predictions.
 
     Those that may be feasible within the predictions' margin fill up what is lacking.
     """
     drawn: dict[Architecture, None] = {}
 
-    def draw(costs: Costs) -> Architecture | None:
-        def fits(architecture: Architecture) -> bool:
+    def draw(costs: Costs) -> "Architecture | None":
+        def fits(architecture: "Architecture") -> bool:
             new = architecture not in drawn and not architecture.is_plain
             return new and costs.excess(architecture) == 0
 
@@ -273,25 +203,25 @@ def _controls(
     return tuple(drawn)
 
 
-def _sorted_out(task: Task, found: Iterable[Recommendation]) -> Found:
+def _sorted_out(search: SupernetSearch, found: Iterable[Recommendation]) -> Found:
     """What the search found, each architecture once a target; controls apart.
 
     Raises:
         ValueError: a control is missing, or a target was not asked for.
     """
     distinct = {(r.architecture, tuple(sorted(r.target.items()))): r for r in found}
-    wanted = set(task.controls)
+    wanted = set(search.controls)
     controls = {r.architecture: r for r in distinct.values() if r.architecture in wanted}
     if len(controls) < len(wanted):
-        raise ValueError(f"{len(wanted) - len(controls)} controls have no inherited accuracy")
+        raise ValueError(f"{len(wanted) - len(controls)} controls have no inherited metrics")
     for entry in distinct.values():
-        if entry.target and entry.target not in task.targets:
+        if entry.target and entry.target not in search.targets:
             raise ValueError(f"nobody asked for {entry.target}")
     asked_for = [r for r in distinct.values() if r.target or r.architecture not in wanted]
-    return Found(task.targets, tuple(asked_for), tuple(controls[a] for a in task.controls))
+    return Found(search.targets, tuple(asked_for), tuple(controls[a] for a in search.controls))
 
 
-def _measured(task: Task, found: Found) -> Found:
+def _measured(search: SupernetSearch, found: Found) -> Found:
     """Measures recommendations until each target has one that keeps it, or none is left.
 
     For a target that no candidate keeps by prediction the nearest ones are measured.
@@ -299,9 +229,9 @@ def _measured(task: Task, found: Found) -> Found:
     measured: dict[Architecture, Mapping[str, float]] = {}
     rejected: set[Architecture] = set()
 
-    def measure(architecture: Architecture) -> None:
-        task.resources.progress("recommendations measured", len(measured), len(measured) + 1)
-        screening = task.resources.screen(architecture)
+    def measure(architecture: "Architecture") -> None:
+        search.resources.progress("recommendations measured", len(measured), len(measured) + 1)
+        screening = search.resources.screen(architecture)
         measured[architecture] = dict(screening.metrics)
         if screening.violations:
             rejected.add(architecture)
@@ -313,7 +243,7 @@ def _measured(task: Task, found: Found) -> Found:
 
     settle()
     for target in found.targets:
-        for entry in _nearest(task.costs, found, target):
+        for entry in _nearest(search.costs, found, target):
             if choose(target, found.candidates, measured, rejected) is not None:
                 break
             if entry.architecture not in measured:
@@ -339,18 +269,20 @@ def _facts(strategy: "OnSupernet", resources: Resources) -> dict[str, Any]:
         "strategy": type(strategy).__name__,
         "settings": settings,
         "backbone": space.backbone.to_dict(),
-        "options": [[str(choice) for choice in options] for options in space.allowed],
+        "decisions": [decision.to_dict() for decision in space.decisions],
+        "options": [list(options) for options in space.options],
         "identity_start": space.identity_start,
         "objectives": {o.metric: o.direction for o in strategy.objectives},
         "constraints": [f"{c.metric} {c}" for c in resources.constraints],
-        "data": {key: value for key, value in resources.data.facts.items() if key != "path"},
-        "recipe": asdict(resources.recipe),
+        **resources.facts,
     }
 
 
 @contextmanager
 def _explained() -> Iterator[None]:
     """Turns a lack of memory into an error that says what would help."""
+    import torch
+
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:

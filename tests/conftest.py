@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, on a socket in a temporary folder."""
+"""One thread for all tests, and a PostgreSQL server of their own, on a socket in a folder."""
 
 import getpass
 import itertools
@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Several tests run at once: a second thread in each would wait at barriers for the others' cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 PASSWORD = "p@ss word"  # has characters that a URL must quote
 

@@ -1,10 +1,12 @@
 """The shape of the project: packages, import direction, what an import loads."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,14 +14,22 @@ import pytest
 import attnas
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("search_space", "strategies", "evaluator", "results")
+ROOMS = ("core", "search_space", "strategies", "evaluator", "results")
 MAY_IMPORT = {
-    "search_space": {"search_space"},
-    "results": {"results", "search_space"},
-    "strategies": {"strategies", "evaluator", "results", "search_space"},
-    "evaluator": {"evaluator", "results", "search_space"},
+    "core": set(),
+    "search_space": {"core"},
+    "strategies": {"search_space", "core"},
+    "evaluator": {"search_space", "core"},
+    "results": {"search_space", "core"},
+    "attnas": set(ROOMS),
 }
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}  # by import name
+MAY_NAME = {"core": {"search_space"}}  # in annotations alone: trials are of architectures
+DISTRIBUTIONS = {  # by import name
+    "PIL": "pillow",
+    "lazy_loader": "lazy-loader",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 
 def test_every_package_on_disk_is_in_the_wheel():
@@ -34,28 +44,79 @@ def test_every_package_on_disk_is_in_the_wheel():
     assert settings["package-dir"] == {"attnas": "attnas"} | {f"attnas.{r}": r for r in ROOMS}
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_rooms_import_in_one_direction(room):
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_rooms_import_in_one_direction_and_only_public_names(room):
+    """`from attnas.core import X`, and what is not public in a room is that room's alone."""
     for path in (ROOT / room).rglob("*.py"):
-        for name in imported(path):
-            parts = name.split(".")
-            if parts[0] != "attnas":
+        for imported in imports(path):
+            if imported.room == room:
                 continue
-            assert len(parts) > 1, f"{path} imports {name}"
-            assert parts[1] in MAY_IMPORT[room], f"{path} imports {name}"
-            if parts[1] not in ("search_space", room):
-                assert len(parts) == 2, f"{path} imports the insides of a room: {name}"
+            where = f"{path.relative_to(ROOT)} imports {imported}"
+            allowed = MAY_IMPORT[room] | (MAY_NAME.get(room, set()) if imported.typing else set())
+            assert imported.room in allowed, where
+            assert imported.module == f"attnas.{imported.room}", f"{where}: the insides of a room"
+            assert imported.names, f"{where}: name what is needed"
+            hidden = set(imported.names) - public_names(imported.room)
+            assert not hidden, f"{where}: {hidden} is not public there"
 
 
-def imported(path):
-    """Absolute names of the modules that a file imports from attnas."""
-    package = ("attnas", *path.parent.relative_to(ROOT).parts)
-    for node in ast.walk(ast.parse(path.read_text())):
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_public_names_of_a_room_are_its_own_and_all_load(room):
+    module = importlib.import_module(f"attnas.{room}")
+    assert set(module.__all__) == public_names(room)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    for imported in imports(ROOT / room / "__init__.pyi"):
+        assert imported.room == room, f"{room} gives what is of {imported}"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """An import of one of our modules; `typing`: for annotations alone."""
+
+    module: str
+    names: tuple[str, ...]
+    typing: bool
+
+    def __str__(self):
+        return f"{', '.join(self.names) or 'all'} of {self.module}"
+
+    @property
+    def room(self):
+        """The room that the module is in; "attnas" for what is in none."""
+        inner = self.module.split(".")[1:2]
+        return inner[0] if inner and inner[0] in ROOMS else "attnas"
+
+
+def imports(path):
+    """What a file imports of attnas, by absolute names, also inside functions."""
+    parts = path.parent.relative_to(ROOT).parts
+    package = parts if parts[0] == "attnas" else ("attnas", *parts)
+    tree = ast.parse(path.read_text())
+    for_typing = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test).endswith("TYPE_CHECKING")
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        typing = id(node) in for_typing
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            for alias in node.names:
+                if alias.name.split(".")[0] == "attnas":
+                    yield Imported(alias.name, (), typing)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
-            yield ".".join((*base, node.module)) if node.module else ".".join(base)
+            module = ".".join((*base, *filter(None, [node.module])))
+            if module.split(".")[0] == "attnas":
+                yield Imported(module, tuple(alias.name for alias in node.names), typing)
+
+
+def public_names(room):
+    """What a room's stub gives."""
+    tree = ast.parse((ROOT / room / "__init__.pyi").read_text())
+    return {alias.asname for node in tree.body for alias in node.names}  # type: ignore[attr-defined]
 
 
 def test_what_the_code_imports_is_declared_and_the_reverse():
@@ -111,13 +172,15 @@ def test_the_public_names_are_these_and_all_load():
         "Run",
         "SearchSpace",
         "build",
+        "confirm",
+        "hand_over",
         "load_run",
         "register_block",
         "search",
     ]
     assert all(callable(getattr(attnas, name)) for name in attnas.__all__)
     assert dir(attnas) == sorted(attnas.__all__)
-    with pytest.raises(AttributeError, match="module 'attnas' has no attribute 'serach'"):
+    with pytest.raises(AttributeError, match="No attnas attribute serach"):
         attnas.serach  # noqa: B018
 
 
@@ -125,6 +188,7 @@ def test_the_public_names_are_these_and_all_load():
     "code",
     [
         "import attnas",
+        "import attnas.core as c; [getattr(c, name) for name in c.__all__]",
         "from attnas.entry import run_command; run_command(['--help'])",
         "from attnas.entry import run_command; run_command(['search', '--help'])",
     ],

@@ -29,7 +29,7 @@ def test_the_installed_wheel_ignores_a_hostile_folder(tmp_path):
     )
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
 
-    for name in ("evaluator", "search_space", "strategies"):
+    for name in ("core", "evaluator", "search_space", "strategies"):
         (hostile / "results").mkdir(parents=True, exist_ok=True)
         (hostile / f"{name}.py").write_text("raise RuntimeError('the user\\'s own module')\n")
     (hostile / "results" / "__init__.py").write_text("raise RuntimeError('the user\\'s own')\n")

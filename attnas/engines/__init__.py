@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from attnas.evaluator import Evaluator, Screening
+from attnas.core import Screening
+from attnas.evaluator import Evaluator
 
 from ..config import Config
 from ..coordinator import Coordinator
-from ..setup import Problem
+from ..problem import Problem
 from .local import LocalEngine
 
 

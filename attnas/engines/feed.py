@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from attnas.strategies import Proposal
+from attnas.core import Proposal, TrainingResult
 
 from ..coordinator import Coordinator, Task
-from ..evaluation import Screened, Trained, is_to_be_trained, make_trial
+from ..evaluation import Screened, is_to_be_trained, make_trial
 
 RETRIES = 2
 SCREENING_AT_A_TIME_S = 0.5
@@ -79,7 +79,7 @@ class Feed:
         task = self._training[key].task
         self.coordinator.observer.epoch(task.number, epoch, task.proposal.epochs)
 
-    def done(self, key: str, trained: Trained) -> None:
+    def done(self, key: str, trained: TrainingResult) -> None:
         """The task is trained: it becomes a trial."""
         attempt = self._training.pop(key)
         self._finish(attempt.task, attempt.screened, trained)
@@ -99,7 +99,8 @@ class Feed:
             number = attempt.task.number
             self.coordinator.observer.note(f"Trial {number}: {death(error)}; it is trained again.")
             return
-        self._finish(attempt.task, attempt.screened, Trained(None, reason, seconds))
+        failed = TrainingResult(seconds=seconds, failure=reason)
+        self._finish(attempt.task, attempt.screened, failed)
 
     def _screened(self) -> Attempt | None:
         """The next task that passes; None while there is none, or to let results come in."""
@@ -114,9 +115,17 @@ class Feed:
             self._finish(task, screened, None)
         return None
 
-    def _finish(self, task: Task, screened: Screened, trained: Trained | None) -> None:
-        objectives, seed = self.coordinator.problem.objectives, self.coordinator.config.seed
-        trial = make_trial(task.proposal, task.number, screened, trained, objectives, seed=seed)
+    def _finish(self, task: Task, screened: Screened, trained: TrainingResult | None) -> None:
+        problem, seed = self.coordinator.problem, self.coordinator.config.seed
+        trial = make_trial(
+            task.proposal,
+            task.number,
+            screened,
+            trained,
+            problem.objectives,
+            problem.constraints,
+            seed=seed,
+        )
         self.coordinator.finish(task, trial)
 
 
@@ -127,6 +136,8 @@ def death(error: BaseException | None) -> str:
         return "out of memory: the system ended its worker"
     if "node" in said and ("node died" in said or "died because its node" in said):
         return "worker died: its machine was lost"
+    if "in its creation task" in said:  # it could not load what it was to train
+        return f"raised: {said.strip().splitlines()[-1].strip()}"
     cause = getattr(error, "cause", None)
     if cause is not None:
         return f"raised: {type(cause).__name__}: {cause}"

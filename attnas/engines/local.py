@@ -4,12 +4,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attnas.evaluator import Evaluator, Screening
+from attnas.core import Screening
+from attnas.evaluator import Evaluator
 
 from ..config import Config
 from ..coordinator import Coordinator, Task
 from ..evaluation import is_to_be_trained, make_trial, screen, train
-from ..setup import Problem, environment, make_evaluator
+from ..facts import environment
+from ..problem import Problem
+from ..setup import make_evaluator
 
 
 class LocalEngine:
@@ -34,6 +37,14 @@ def _evaluate(coordinator: Coordinator, evaluator: Evaluator, task: Task) -> Non
     if is_to_be_trained(screened, always=task.reference):
         heard = partial(coordinator.observer.epoch, task.number)
         trained = train(task.proposal, evaluator, heard)
-    objectives, seed = coordinator.problem.objectives, coordinator.config.seed
-    trial = make_trial(task.proposal, task.number, screened, trained, objectives, seed=seed)
+    problem, seed = coordinator.problem, coordinator.config.seed
+    trial = make_trial(
+        task.proposal,
+        task.number,
+        screened,
+        trained,
+        problem.objectives,
+        problem.constraints,
+        seed=seed,
+    )
     coordinator.finish(task, trial)

@@ -1,54 +1,69 @@
 """The measuring node of a cluster: one actor screens, on the machine whose latency counts."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from attnas.evaluator import Evaluation, LatencyTable, Screening, TimeSlices
-from attnas.evaluator.latency import Latency
+from attnas.core import PredictedCost, Screening, TrainingResult
+from attnas.evaluator import Latency, TimeSlices
 from attnas.search_space import Architecture
 
 from ..config import Config, parse_config
 from ..evaluation import EvaluatorLost
-from ..latency_tables import latency_table
-from ..setup import environment, make_evaluator, make_problem
+from ..objects import Parcel
+from ..problem import make_problem
+from ..setup import make_evaluator
 from .ray_session import MEASURING
 
 
 class MeasuringNode:
-    """An evaluator that measures in another process, alone on its machine; it does not train."""
+    """An evaluator that measures in another process, alone on its machine; the workers train.
+
+    It is its own `LatencyMeter`.
+    """
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
         self.plain: Screening = self._ask("plain")
 
+    @property
+    def latency(self) -> "MeasuringNode":
+        return self
+
     def screen(self, architecture: Architecture) -> Screening:
-        return self._ask("screen", _texts(architecture))
+        return self._ask("screen", list(architecture.options))
 
     def latencies(
         self, architectures: Sequence[Architecture], *, max_seconds: float
     ) -> list[Latency]:
-        """As `TrainingEvaluator.latencies`."""
-        return self._ask("latencies", [_texts(a) for a in architectures], max_seconds)
+        """As `LatencyMeter.latencies`."""
+        return self._ask("latencies", [list(a.options) for a in architectures], max_seconds)
 
     def plain_latency(self, *, max_seconds: float) -> Latency:
-        """As `TrainingEvaluator.plain_latency`."""
+        """As `LatencyMeter.plain_latency`."""
         return self._ask("plain_latency", max_seconds)
 
-    def latency_table(self) -> tuple[LatencyTable, list[str]]:
-        """As `latency_tables.latency_table`, kept on that machine; with what there is to note."""
-        return self._ask("latency_table")
+    def table(
+        self, note: Callable[[str], None], progress: Callable[[int, int], None] | None = None
+    ) -> PredictedCost:
+        """As `LatencyMeter.table`, kept on that machine; nobody hears of the progress."""
+        note("The measuring node makes or reads its latency table.")
+        made, notes = self._ask("table")
+        for text in notes:
+            note(text)
+        return made
 
-    def screen_by(self, table: LatencyTable) -> None:
-        """As `TrainingEvaluator.screen_by`."""
+    def screen_by(self, table: PredictedCost) -> None:
+        """As `LatencyMeter.screen_by`."""
         self._ask("screen_by", table)
 
-    def train(self, architecture: Architecture, epochs: int, *_: Any, **__: Any) -> Evaluation:
-        raise NotImplementedError("the workers train")
+    def train(self, architecture: Architecture, epochs: int, *_: Any, **__: Any) -> TrainingResult:
+        """Never: the engine hands trainings to its workers."""
+        raise RuntimeError("a measuring node was asked to train")
 
     def environment(self) -> dict[str, Any]:
-        """As `setup.environment`, of that machine."""
+        """Of that machine."""
         return self._ask("environment")
 
     def _ask(self, method: str, *arguments: Any) -> Any:
@@ -77,19 +92,22 @@ def remote_evaluator(config: Config, plain: Screening | None, turns: Path) -> Me
         return None
     actor = ray.remote(num_cpus=0, resources={MEASURING: 1})(_Measuring)
     content = {**config.model_dump(mode="json"), "init": None}  # it trains nothing
-    return MeasuringNode(actor.remote(content, plain, str(Path.cwd()), str(turns)))
-
-
-def _texts(architecture: Architecture) -> list[str]:
-    return [str(choice) for choice in architecture.choices]
+    objects = Parcel.of(content)
+    return MeasuringNode(actor.remote(content, plain, str(Path.cwd()), str(turns), objects))
 
 
 class _Measuring:
     """The actor."""
 
     def __init__(
-        self, content: dict[str, Any], plain: Screening | None, directory: str, turns: str
+        self,
+        content: dict[str, Any],
+        plain: Screening | None,
+        directory: str,
+        turns: str,
+        objects: Parcel,
     ) -> None:
+        objects.unpack()
         if Path(directory).is_dir():
             os.chdir(directory)
         self._slices = TimeSlices(turns)
@@ -101,31 +119,27 @@ class _Measuring:
     def plain(self) -> Screening:
         return self._evaluator.plain
 
-    def screen(self, choices: list[str]) -> Screening:
+    def screen(self, options: list[str]) -> Screening:
         with self._slices.alone():
-            return self._evaluator.screen(self._architecture(choices))
+            return self._evaluator.screen(self._problem.space.read(options))
 
     def latencies(self, many: list[list[str]], max_seconds: float) -> list[Latency]:
         with self._slices.alone():
-            architectures = [self._architecture(choices) for choices in many]
-            return self._evaluator.latencies(architectures, max_seconds=max_seconds)
+            architectures = [self._problem.space.read(options) for options in many]
+            return self._evaluator.latency.latencies(architectures, max_seconds=max_seconds)
 
     def plain_latency(self, max_seconds: float) -> Latency:
         with self._slices.alone():
-            return self._evaluator.plain_latency(max_seconds=max_seconds)
+            return self._evaluator.latency.plain_latency(max_seconds=max_seconds)
 
-    def latency_table(self) -> tuple[LatencyTable, list[str]]:
+    def table(self) -> tuple[PredictedCost, list[str]]:
         notes: list[str] = []
         with self._slices.alone():
-            table = latency_table(self._config, self._problem, self._evaluator, notes.append)
+            table = self._evaluator.latency.table(notes.append)
         return table, notes
 
-    def screen_by(self, table: LatencyTable) -> None:
-        self._evaluator.screen_by(table)
+    def screen_by(self, table: PredictedCost) -> None:
+        self._evaluator.latency.screen_by(table)
 
     def environment(self) -> dict[str, Any]:
-        return environment(self._evaluator)
-
-    def _architecture(self, choices: list[str]) -> Architecture:
-        space = self._problem.space
-        return Architecture.from_texts(space.backbone, choices, space.identity_start)
+        return self._evaluator.environment()

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from attnas.search_space import AttnasError, InputError
+from attnas.core import AttnasError, InputError
 
 from ..engine_config import RayConfig
 

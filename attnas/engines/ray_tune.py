@@ -8,15 +8,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from attnas.evaluator import Evaluator, Screening, TimeSlices
-from attnas.search_space import AttnasError
-from attnas.strategies import Proposal
+from attnas.core import AttnasError, Proposal, Screening
+from attnas.evaluator import Evaluator, TimeSlices
 
 from ..config import Config
 from ..coordinator import Coordinator
 from ..engine_config import RayConfig
 from ..evaluation import Screened, screen
-from ..setup import Problem, environment, make_evaluator
+from ..facts import environment
+from ..objects import Parcel
+from ..problem import Problem
+from ..setup import make_evaluator
 from .feed import Feed
 from .measuring import MeasuringNode, remote_evaluator
 from .ray_session import logged, ray_installed, ray_session, scratch
@@ -64,11 +66,8 @@ class RayEngine:
         return make_evaluator(config, problem, plain, checkpoints)
 
     def environment(self, evaluator: Evaluator) -> dict[str, Any]:
-        """As `setup.environment`, of the workers where it is they who compute."""
-        if isinstance(evaluator, MeasuringNode):
-            found = evaluator.environment()
-        else:
-            found = environment(evaluator)
+        """As `facts.environment`, of the workers where it is they who compute."""
+        found = environment(evaluator)
         if not self.config.gpus and found["training_device"] != "none":
             found["training_device"] = "cpu"
         return {**found, "training_threads": self.threads}
@@ -96,13 +95,15 @@ class RayEngine:
             workers=self.config.workers,
             limit_s=coordinator.config.training.time_limit_s,
         )
+        content = coordinator.config.model_dump(mode="json")
         settings = WorkerSettings(
-            config=coordinator.config.model_dump(mode="json"),
-            plain=getattr(evaluator, "plain", Screening({})),
+            config=content,
+            plain=evaluator.plain,
             checkpoints=run.checkpoints.resolve(),
             turns=turns,
             directory=Path.cwd(),
             threads=self.threads,
+            objects=Parcel.of(content),
         )
         if feed.look_ahead():
             with logged(run.folder / LOG):

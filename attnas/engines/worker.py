@@ -12,14 +12,15 @@ from typing import Any
 
 import torch
 
-from attnas.evaluator import Evaluation, Screening, TimeSlices, take_turns
-from attnas.search_space import Architecture
-from attnas.strategies import Proposal
+from attnas.core import ItemScores, Proposal, Screening, TrainingResult
+from attnas.evaluator import TimeSlices, take_turns
 
 from ..config import parse_config
 from ..coordinator import Task
-from ..evaluation import Trained, train
-from ..setup import make_evaluator, make_problem
+from ..evaluation import train
+from ..objects import Parcel
+from ..problem import make_problem
+from ..setup import make_evaluator
 
 HEARTBEAT_S = 5.0
 LEAST_GRACE_S = 2.0
@@ -32,7 +33,8 @@ class WorkerSettings:
     """What a worker must be told to train as the search's own process would.
 
     `config` is the search's as JSON, `plain` the plain backbone's cheap metrics, `turns` the
-    folder of the machine's time slices, `directory` the search's working directory.
+    folder of the machine's time slices, `directory` the search's working directory, `objects`
+    what was handed over to the search.
     """
 
     config: Mapping[str, Any]
@@ -41,6 +43,7 @@ class WorkerSettings:
     turns: Path
     directory: Path
     threads: int
+    objects: Parcel
 
 
 class Worker:
@@ -50,6 +53,7 @@ class Worker:
         if settings.directory.is_dir():  # another machine may lack it
             os.chdir(settings.directory)
         take_turns(TimeSlices(settings.turns))
+        settings.objects.unpack()
         config = parse_config(settings.config)
         self._problem = make_problem(config)
         self._evaluator = make_evaluator(
@@ -60,11 +64,8 @@ class Worker:
 
     def begin(self, record: Record) -> None:
         """Begins to train the task that `task_record` described."""
-        space = self._problem.space
-        architecture = Architecture.from_texts(
-            space.backbone, record["choices"], space.identity_start
-        )
-        proposal = Proposal(architecture, record["epochs"], record["of"])
+        architecture = self._problem.space.read(record["options"])
+        proposal = Proposal(architecture, record["epochs"], record["schedule_epochs"])
         self._events = queue.Queue()
         thread = threading.Thread(target=self._train, args=(proposal, self._events), daemon=True)
         thread.start()
@@ -87,7 +88,7 @@ class Worker:
         try:
             done = train(proposal, self._evaluator, lambda epoch, _: events.put({"epoch": epoch}))
         except BaseException as error:  # such as SystemExit, which would end this thread unheard
-            done = Trained(None, f"raised: {type(error).__name__}: {error}", 0.0)
+            done = TrainingResult(failure=f"raised: {type(error).__name__}: {error}")
         finally:
             faulthandler.cancel_dump_traceback_later()
         events.put({"trained": trained_record(done), "done": True})
@@ -103,20 +104,19 @@ def task_record(task: Task) -> Record:
     proposal = task.proposal
     return {
         "number": task.number,
-        "choices": [str(choice) for choice in proposal.architecture.choices],
+        "options": list(proposal.architecture.options),
         "epochs": proposal.epochs,
-        "of": proposal.of,
+        "schedule_epochs": proposal.schedule_epochs,
     }
 
 
-def trained_record(trained: Trained) -> Record:
+def trained_record(trained: TrainingResult) -> Record:
     """What a training gave as plain data."""
-    evaluation = None if trained.evaluation is None else asdict(trained.evaluation)
-    return {"evaluation": evaluation, "reason": trained.reason, "seconds": trained.seconds}
+    scores = None if trained.scores is None else trained.scores.to_dict()
+    return {**asdict(trained), "scores": scores}
 
 
-def trained_from(record: Mapping[str, Any]) -> Trained:
+def trained_from(record: Mapping[str, Any]) -> TrainingResult:
     """What `trained_record` made plain."""
-    found = record["evaluation"]
-    evaluation = None if found is None else Evaluation(**found)
-    return Trained(evaluation, record["reason"], record["seconds"])
+    scores = None if record["scores"] is None else ItemScores.from_dict(record["scores"])
+    return TrainingResult(**{**record, "scores": scores})

@@ -1,16 +1,19 @@
 """Parquet files in the layout that Hugging Face uses for images."""
 
-import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from attnas.search_space import InputError
+from attnas.core import InputError
 
-from .cache import decoded_once
-from .decoding import ImageSize, decode
+from .cache import CACHE_GB, decoded_once
+from .decoded_parts import Chunk
+from .decoding import ImageSize
+from .parquet_columns import class_names, columns_of, image_bytes, reading, targets_in
 from .pool import Pool, Pools, numbered_classes
 from .registry import register_source
 
@@ -23,38 +26,87 @@ def parquet(
     image_size: ImageSize = None,
     image_column: str | None = None,
     label_column: str | None = None,
+    bad_images: str = "error",
+    cache_gb: float = CACHE_GB,
 ) -> Pools:
-    """Rows of an encoded image, struct {bytes, path}, and an integer label from 0.
+    """Rows of an encoded image, struct {bytes, path}, and what belongs to it.
 
-    `path` is one file of training images, or a folder with `train*.parquet` and, if there are,
-    `validation*.parquet` and `test*.parquet`. Class names are read from the `huggingface`
-    metadata where it is; else they are the numbers. Layout:
-    https://huggingface.co/docs/datasets/image_dataset
+    That is an integer label from 0; a list of such labels, or of 0s and 1s, one for each label;
+    a float, or a list of floats; or a second image, the mask. `path` is one file of training
+    images, or a folder with `train*.parquet` and, if there are, `validation*.parquet` and
+    `test*.parquet`. Class names are read from the `huggingface` metadata where it is; else they
+    are the numbers. Layout: https://huggingface.co/docs/datasets/image_dataset
 
     Args:
         path: file or folder.
         image_size: side, or height and width, that all images are scaled to; None keeps theirs.
         image_column: the column of images; found by its type if not given.
-        label_column: the column of labels; the only integer column, or `label`, if not given.
+        label_column: the column of labels, numbers or masks; `label`, or the only one that
+            fits, if not given.
+        bad_images: what to do with images that cannot be read: `error`, or `skip` them.
+        cache_gb: what all decoded images may take on disk.
     """
     files = _files(Path(path))
-
-    def read() -> Pools:
-        columns = (image_column, label_column)
-        pools, names = {}, None
-        for part, part_files in files.items():
-            pools[part], found = _pool(part_files, columns, image_size)
-            names = names or found
-        return Pools(**pools, classes=names or numbered_classes(pools))
-
-    every = [file for part_files in files.values() for file in part_files]
-    settings = {
-        "source": "parquet",
-        "parts": {part: len(part_files) for part, part_files in files.items()},
-        "image_size": image_size,
-        "columns": [image_column, label_column],
+    parts = {
+        name: _part(part_files, (image_column, label_column)) for name, part_files in files.items()
     }
-    return decoded_once(every, settings, read)
+    classes = next((part.classes for part in parts.values() if part.classes), None)
+    targets = {name: part.targets for name, part in parts.items() if part.targets is not None}
+    if classes is None and targets:
+        classes = numbered_classes({name: Pool(values, values) for name, values in targets.items()})
+    return decoded_once(
+        parts,
+        classes or (),
+        [file for part_files in files.values() for file in part_files],
+        {
+            "source": "parquet",
+            "parts": {part: len(part_files) for part, part_files in files.items()},
+            "columns": [image_column, label_column],
+        },
+        image_size=image_size,
+        bad_images=bad_images,
+        cache_gb=cache_gb,
+    )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a part's files, in their order."""
+
+    files: list[Path]
+    counts: list[int]
+    columns: tuple[str, str]  # of images and of what belongs to them
+    targets: Tensor | None
+    classes: tuple[str, ...] | None
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def chunks(self, first: int, size: int) -> Iterator[Chunk]:
+        import pyarrow.parquet as pq
+
+        wanted = [*self.columns] if self.targets is None else [self.columns[0]]
+        begin = 0
+        for file, count in zip(self.files, self.counts, strict=True):
+            begin, row = begin + count, 0
+            if begin <= first:
+                continue
+            with reading(file), pq.ParquetFile(file, pre_buffer=False) as parquet_file:
+                for batch in parquet_file.iter_batches(size, columns=wanted):
+                    skipped = max(0, first - (begin - count) - row)  # decoded before a stop
+                    if skipped < len(batch):
+                        yield _chunk(batch.slice(skipped), self.columns, row + skipped, file)
+                    row += len(batch)
+
+
+def _chunk(batch: Any, columns: tuple[str, str], row: int, file: Path) -> Chunk:
+    names = [f"row {row + i} of {file}" for i in range(len(batch))]
+    masks = batch.column(columns[1]) if columns[1] in batch.schema.names else None
+    return Chunk(
+        names,
+        image_bytes(batch.column(columns[0])),
+        None if masks is None else image_bytes(masks),
+    )
 
 
 def _files(path: Path) -> dict[str, list[Path]]:
@@ -68,85 +120,29 @@ def _files(path: Path) -> dict[str, list[Path]]:
     return {part: files for part, files in parts.items() if files}
 
 
-def _pool(
-    files: list[Path], columns: tuple[str | None, str | None], image_size: ImageSize
-) -> tuple[Pool, tuple[str, ...] | None]:
-    """The images of a part, and the names of the classes where the file has them."""
-    encoded: list[bytes] = []
-    labels, names, class_names = [], [], None
-    for file in files:
-        table, label_column = _table(file, columns)
-        class_names = class_names or _class_names(table.schema.metadata, label_column)
-        rows = table.column(0).to_pylist()
-        for row, image in enumerate(rows):
-            if not image or not image["bytes"]:
-                raise InputError(f"row {row} of {file} has no image bytes.", key="data.path")
-        encoded += [image["bytes"] for image in rows]
-        names += [f"row {row} of {file}" for row in range(len(rows))]
-        labels.append(_labels(table.column(1), file))
-    together = np.concatenate(labels)
-    if not len(together):
-        raise InputError(f"'{files[0]}' has no rows.", key="data.path")
-    return Pool(decode(encoded, names, image_size), torch.from_numpy(together)), class_names
-
-
-def _table(file: Path, columns: tuple[str | None, str | None]) -> tuple[Any, str]:
-    """The columns of images and labels, in this order, and the name of the latter."""
-    import pyarrow as pa
+def _part(files: list[Path], wanted: tuple[str | None, str | None]) -> _Rows:
+    """The rows of a part; their targets are read, the images are not."""
     import pyarrow.parquet as pq
 
-    try:
-        schema = pq.read_schema(file)
-        chosen = [
-            _column(schema, columns[0], _is_image, "image", file),
-            _column(schema, columns[1], lambda t: pa.types.is_integer(t), "label", file),
+    found, counts, targets, names = ("", ""), [], [], None
+    for file in files:
+        with reading(file):
+            schema = pq.read_schema(file)
+            found = columns_of(schema, wanted, file)
+            names = names or class_names(schema.metadata, found[1])
+            counts.append(pq.read_metadata(file).num_rows)
+            targets.append(targets_in(file, found[1], names))
+    if not sum(counts):
+        raise InputError(f"'{files[0]}' has no rows.", key="data.path")
+    known = [part for part in targets if part is not None]
+    if not known:
+        return _Rows(files, counts, found, None, names)
+    widest = max(part.shape[-1] for part in known)
+    if known[0].ndim == 2:  # lists of labels: the highest may be in another file
+        known = [
+            torch.nn.functional.pad(part, (0, widest - part.shape[1]))
+            if not part.is_floating_point()
+            else part
+            for part in known
         ]
-        return pq.read_table(file, columns=chosen).select(chosen), chosen[1]
-    except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"cannot read '{file}' as Parquet: {first}", key="data.path") from error
-
-
-def _is_image(column_type: Any) -> bool:
-    import pyarrow as pa
-
-    if not pa.types.is_struct(column_type):
-        return False
-    fields = {field.name: field.type for field in column_type}
-    held = fields.get("bytes")
-    return held is not None and (pa.types.is_binary(held) or pa.types.is_large_binary(held))
-
-
-def _column(schema: Any, given: str | None, fits: Any, what: str, file: Path) -> str:
-    fitting = [field.name for field in schema if fits(field.type)]
-    found = ", ".join(f"{field.name} ({field.type})" for field in schema)
-    key = f"data.{what}_column"
-    needed = "a struct {bytes, path}" if what == "image" else "an integer"
-    if given is not None:
-        if given in fitting:
-            return given
-        problem = f"'{given}' is no column of {what}s ({needed})"
-        raise InputError(f"{problem} in {file}. It has {found}.", key=key)
-    if len(fitting) > 1 and what in fitting:
-        return what
-    if len(fitting) != 1:
-        problem = f"no column of {what}s ({needed})" if not fitting else f"several fit as {what}s"
-        raise InputError(
-            f"{problem} in {file}. It has {found}.", key=key if fitting else "data.path"
-        )
-    return fitting[0]
-
-
-def _labels(column: Any, file: Path) -> np.ndarray:
-    if column.null_count:
-        raise InputError(f"{column.null_count} rows of {file} have no label.", key="data.path")
-    return column.to_numpy().astype(np.int64)
-
-
-def _class_names(metadata: dict[bytes, bytes] | None, label_column: str) -> tuple[str, ...] | None:
-    """Names in the `huggingface` metadata: {"info": {"features": {label: {"names": [...]}}}}."""
-    try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        return tuple(str(name) for name in features[label_column]["names"])
-    except (KeyError, TypeError, ValueError):
-        return None
+    return _Rows(files, counts, found, torch.cat(known), names)

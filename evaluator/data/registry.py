@@ -5,13 +5,15 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attnas.search_space import InputError, import_own, unknown
+from attnas.core import InputError, Registry, import_own, unknown
 
 from .pool import Pools
 
 Source = Callable[..., Pools]
 
-_SOURCES: dict[str, Source] = {}
+SOURCES: Registry[Source] = Registry(
+    "data source", package="attnas.evaluator.data", registrars=("register_source",)
+)
 
 
 def register_source(name: str) -> Callable[[Source], Source]:
@@ -24,18 +26,10 @@ def register_source(name: str) -> Callable[[Source], Source]:
     """
 
     def register(source: Source) -> Source:
-        taken = _SOURCES.get(name)
-        if taken is not None and taken.__qualname__ != source.__qualname__:
-            raise ValueError(f"source {name!r} is already {taken.__module__}.{taken.__qualname__}")
-        _SOURCES[name] = source
+        SOURCES.add(name, source)
         return source
 
     return register
-
-
-def sources() -> Mapping[str, Source]:
-    """All registered sources by name."""
-    return dict(sorted(_SOURCES.items()))
 
 
 def source(name: str) -> Source:
@@ -46,11 +40,10 @@ def source(name: str) -> Source:
     """
     if ":" in name:
         return import_own(name, key="data.source")
-    if name not in _SOURCES:
-        found = unknown("data source", name, _SOURCES)
+    if name not in SOURCES:
         own = " Your own is written 'package.module:function'."
-        raise InputError(found.problem + own, key="data.source")
-    return _SOURCES[name]
+        raise InputError(SOURCES.unknown(name).problem + own, key="data.source")
+    return SOURCES[name]
 
 
 def call(name: str, path: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> Pools:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from attnas.search_space import InputError
+from attnas.core import InputError
 
 Size = int | float | None
 

@@ -1,11 +1,5 @@
-"""Devices that latency is measured on; every module of this folder is imported."""
+"""Devices that latency is measured on, one file each; registered by name."""
 
-import importlib
-import pkgutil
+from .registry import DEVICES, Device, device, register_device
 
-from .registry import Device, device, devices, register_device
-
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
-
-__all__ = ["Device", "device", "devices", "register_device"]
+__all__ = ["DEVICES", "Device", "device", "register_device"]

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from attnas.results import quiet_onnx
-from attnas.search_space import AttnasError
+from attnas.core import AttnasError
 
+from ..onnx_export import quiet_onnx
 from .processor import cores, processor, processor_clock
 from .registry import register_device, whole_number
 
@@ -42,7 +42,7 @@ class OnnxRuntimeCpu:
                 "Install with `pip install 'attnas[onnx]'`."
             )
 
-    def prepare(self, network: nn.Module, input_shape: tuple[int, int, int]) -> Callable[[], None]:
+    def prepare(self, network: nn.Module, input_shape: tuple[int, ...]) -> Callable[[], None]:
         """As the protocol says.
 
         Raises:

@@ -1,15 +1,20 @@
 """The register of devices and what each can do."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
-from attnas.search_space import InputError, import_own, unknown
+from attnas.core import InputError, Registry, import_own, unknown
 
-_DEVICES: dict[str, type["Device"]] = {}
+DEVICES: "Registry[type[Device]]" = Registry(
+    "device",
+    package="attnas.evaluator.devices",
+    registrars=("register_device",),
+    listing="attnas devices",
+)
 
 
 @runtime_checkable
@@ -29,7 +34,7 @@ class Device(Protocol):
     @property
     def batch_size(self) -> int: ...
 
-    def prepare(self, network: nn.Module, input_shape: tuple[int, int, int]) -> Callable[[], None]:
+    def prepare(self, network: nn.Module, input_shape: tuple[int, ...]) -> Callable[[], None]:
         """A function that runs one inference of one batch and returns when it is done.
 
         The network (in eval mode) and its input (batch_size, *input_shape) are fixed here;
@@ -61,19 +66,11 @@ def register_device(name: str) -> Callable[[DeviceClass], DeviceClass]:
     """
 
     def register(cls: DeviceClass) -> DeviceClass:
-        taken = _DEVICES.get(name)
-        if taken is not None and taken.__qualname__ != cls.__qualname__:
-            raise ValueError(f"device {name!r} is already {taken.__module__}.{taken.__qualname__}")
+        DEVICES.add(name, cls)
         cls.name = name  # type: ignore[attr-defined]
-        _DEVICES[name] = cls
         return cls
 
     return register
-
-
-def devices() -> Mapping[str, type[Device]]:
-    """All registered device classes by name."""
-    return dict(sorted(_DEVICES.items()))
 
 
 def device(name: str = "torch-cpu", **settings: Any) -> Device:
@@ -103,10 +100,9 @@ _PARTS = ("name", "threads", "batch_size", "prepare", "measuring", "clock", "des
 
 
 def _registered(name: str) -> type[Device]:
-    if name not in _DEVICES:
-        error = unknown("device", name, _DEVICES, listing="attnas devices")
-        raise error.inside(key="device.name")
-    return _DEVICES[name]
+    if name not in DEVICES:
+        raise DEVICES.unknown(name).inside(key="device.name")
+    return DEVICES[name]
 
 
 def whole_number(value: Any, setting: str, *, most: int | None = None) -> None:

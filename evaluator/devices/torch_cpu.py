@@ -27,7 +27,7 @@ class TorchCpu:
         whole_number(self.threads, "threads", most=cores())
         whole_number(self.batch_size, "batch_size")
 
-    def prepare(self, network: nn.Module, input_shape: tuple[int, int, int]) -> Callable[[], None]:
+    def prepare(self, network: nn.Module, input_shape: tuple[int, ...]) -> Callable[[], None]:
         return inference(
             network,
             (self.batch_size, *input_shape),

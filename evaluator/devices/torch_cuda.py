@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from attnas.search_space import InputError
+from attnas.core import InputError
 
 from .processor import processor
 from .registry import register_device, whole_number
@@ -46,7 +46,7 @@ class TorchCuda:
                 key="device.index",
             )
 
-    def prepare(self, network: nn.Module, input_shape: tuple[int, int, int]) -> Callable[[], None]:
+    def prepare(self, network: nn.Module, input_shape: tuple[int, ...]) -> Callable[[], None]:
         place = torch.device("cuda", self.index)
         return inference(
             network,

@@ -9,7 +9,7 @@ from torch import nn
 
 def inference(
     network: nn.Module,
-    batch_shape: tuple[int, int, int, int],
+    batch_shape: tuple[int, ...],
     *,
     place: torch.device,
     memory_format: torch.memory_format,
@@ -17,13 +17,14 @@ def inference(
 ) -> Callable[[], None]:
     """A function that runs a copy of the network, in eval mode, on one fixed batch."""
     copied = copy.deepcopy(network).eval().to(place)
-    copied = copied.to(memory_format=memory_format)  # type: ignore[call-overload]  # in no stub
-    images = torch.randn(batch_shape, generator=torch.Generator().manual_seed(0))
-    images = images.to(place).to(memory_format=memory_format)
+    inputs = torch.randn(batch_shape, generator=torch.Generator().manual_seed(0)).to(place)
+    if inputs.ndim == 4:
+        copied = copied.to(memory_format=memory_format)  # type: ignore[call-overload]  # in no stub
+        inputs = inputs.to(memory_format=memory_format)
 
     @torch.inference_mode()
     def run() -> None:
-        copied(images)
+        copied(inputs)
         synchronize()
 
     return run

@@ -1,12 +1,6 @@
-"""Backbones, registered by name; every module of this folder is imported."""
-
-import importlib
-import pkgutil
+"""Backbones, one file each; registered by name."""
 
 from .configured import make_backbone
-from .registry import backbones, register_backbone
+from .registry import BACKBONES, construct, register_backbone
 
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
-
-__all__ = ["backbones", "make_backbone", "register_backbone"]
+__all__ = ["BACKBONES", "construct", "make_backbone", "register_backbone"]

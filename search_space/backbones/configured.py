@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
+from attnas.core import InputError
 
 from ..backbone import Backbone, freeze_arguments
-from ..errors import InputError
-from ..stages import Stage, parse_stages
-from .registry import KEY, construct, default_arguments
+from ..stages import StagePattern, parse_stages
+from .registry import KEY, default_arguments
 
 
 def make_backbone(
@@ -17,8 +16,8 @@ def make_backbone(
     factory: str | None = None,
     arguments: Mapping[str, Any],
     stages: Mapping[str, Any] | None = None,
-    input_shape: tuple[int, int, int],
-    classes: int,
+    input_shape: tuple[int, ...],
+    output_shape: tuple[int, ...],
 ) -> Backbone:
     """One of our backbones by `name`, or any network by `factory` and `stages`.
 
@@ -45,11 +44,9 @@ def make_backbone(
                 f"cannot read '{made}'. Write 'package.module:function'.", key=f"{KEY}.factory"
             )
     frozen = freeze_arguments(arguments, key=key)
-    parsed: tuple[Stage, ...] = ()
+    parsed: tuple[StagePattern, ...] = ()
     if factory is not None:
-        with torch.random.fork_rng(devices=[]):
-            network = construct(made, arguments, classes=classes, in_channels=input_shape[0])
-        parsed = parse_stages(network, stages, key=f"{KEY}.stages")
-    backbone = Backbone(made, frozen, input_shape, classes, parsed)
-    backbone.sites(backbone.stage_names[0])
+        parsed = parse_stages(stages, key=f"{KEY}.stages")
+    backbone = Backbone(made, frozen, input_shape, output_shape, parsed)
+    backbone.units(backbone.stage_names[0])
     return backbone

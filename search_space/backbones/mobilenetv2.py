@@ -7,7 +7,8 @@ import math
 
 from torch import Tensor, nn
 
-from ..errors import InputError
+from attnas.core import InputError
+
 from .registry import register_backbone
 from .staged import StagedNetwork, classifier, convolution
 

@@ -2,12 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from attnas.core import InputError, Registry, import_own, unknown
 
-from ..errors import InputError, unknown
-from ..importing import import_own
+if TYPE_CHECKING:
+    from torch import nn
 
 KEY = "search_space.backbone"
 FROM_DATA = ("classes", "in_channels")
@@ -15,12 +15,16 @@ WANTED: Mapping[Any, str] = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
-    str: "a text",
+    str: "a string",
 }
 
-Factory = Callable[..., nn.Module]
+Factory = Callable[..., "nn.Module"]
 
-_BACKBONES: dict[str, Factory] = {}
+BACKBONES: Registry[Factory] = Registry(
+    "backbone",
+    package="attnas.search_space.backbones",
+    registrars=("register_backbone",),
+)
 
 
 def register_backbone(name: str) -> Callable[[Factory], Factory]:
@@ -44,20 +48,10 @@ def register_backbone(name: str) -> Callable[[Factory], Factory]:
                 f"backbone {name!r} needs the arguments {', '.join(FROM_DATA)}, and a default "
                 f"for each other: {', '.join(lacking + bare)}"
             )
-        taken = _BACKBONES.get(name)
-        if taken is not None and taken.__qualname__ != factory.__qualname__:
-            raise ValueError(
-                f"backbone {name!r} is already {taken.__module__}.{taken.__qualname__}"
-            )
-        _BACKBONES[name] = factory
+        BACKBONES.add(name, factory)
         return factory
 
     return register
-
-
-def backbones() -> Mapping[str, Factory]:
-    """All registered backbones by name."""
-    return dict(sorted(_BACKBONES.items()))
 
 
 def default_arguments(name: str) -> dict[str, Any]:
@@ -68,26 +62,29 @@ def default_arguments(name: str) -> dict[str, Any]:
     """
     if ":" in name:
         return {}
-    if name not in _BACKBONES:
-        raise unknown("backbone", name, _BACKBONES).inside(key=f"{KEY}.name")
-    parameters = inspect.signature(_BACKBONES[name]).parameters.values()
+    if name not in BACKBONES:
+        raise BACKBONES.unknown(name).inside(key=f"{KEY}.name")
+    parameters = inspect.signature(BACKBONES[name]).parameters.values()
     return {p.name: p.default for p in parameters if p.name not in FROM_DATA}
 
 
 def construct(
-    name: str, arguments: Mapping[str, Any], *, classes: int, in_channels: int
-) -> nn.Module:
+    name: str, arguments: Mapping[str, Any], *, classes: int | None, in_channels: int
+) -> "nn.Module":
     """The plain network of a registered backbone, or of a factory `package.module:function`.
 
-    A factory gets `classes` and `in_channels` if it has arguments of these names.
+    A factory gets `classes` (unless that is None) and `in_channels` if it has arguments of these
+    names.
 
     Raises:
         InputError: there is no such network, or the arguments do not fit it; with the key.
     """
     if ":" in name:
-        return _from_factory(name, arguments, {"classes": classes, "in_channels": in_channels})
+        sizes = {"classes": classes, "in_channels": in_channels}
+        given = {name: size for name, size in sizes.items() if size is not None}
+        return _from_factory(name, arguments, given)
     known = default_arguments(name)
-    factory = _BACKBONES[name]
+    factory = BACKBONES[name]
     annotations = inspect.signature(factory, eval_str=True).parameters
     for argument, value in arguments.items():
         _check_argument(name, argument, value, known, annotations)
@@ -120,7 +117,9 @@ def _check_argument(
 
 def _from_factory(
     name: str, arguments: Mapping[str, Any], from_data: Mapping[str, int]
-) -> nn.Module:
+) -> "nn.Module":
+    from torch import nn
+
     factory: Factory = import_own(name, key=f"{KEY}.factory")
     try:
         signature = inspect.signature(factory)

@@ -1,6 +1,6 @@
 """The units of residual networks, ReLU(S(x) + F(x)), with empty slots for blocks.
 
-Source: He et al. 2016, arXiv:1512.03385; the stride in a bottleneck stands in its 3x3
+Source: He et al. 2016, arXiv:1512.03385; the stride of a bottleneck is that of its 3x3
 convolution (Goyal et al. 2017, arXiv:1706.02677), as is usual since.
 """
 

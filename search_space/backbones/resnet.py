@@ -5,7 +5,8 @@ Source: He et al. 2016, arXiv:1512.03385, table 1.
 
 from torch import nn
 
-from ..errors import InputError
+from attnas.core import InputError
+
 from .registry import register_backbone
 from .residual_units import BasicUnit, BottleneckUnit, residual_stage
 from .staged import StagedNetwork, classifier

@@ -1,12 +1,13 @@
 """The residual networks for small images.
 
 Source: He et al. 2016, arXiv:1512.03385, section 4.2; shortcuts that change shape are
-projections (their option B), so that a block can stand on them.
+projections (their option B), so that a block can be placed on them.
 """
 
 from torch import nn
 
-from ..errors import InputError
+from attnas.core import InputError
+
 from .registry import register_backbone
 from .residual_units import BasicUnit, residual_stage
 from .staged import StagedNetwork, classifier, convolution

@@ -22,7 +22,7 @@ class StagedNetwork(nn.Module):
         for name, units in stages.items():
             self.add_module(name, nn.Sequential(*units))
         self.head = head
-        _initialise(self)
+        initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
@@ -31,7 +31,7 @@ class StagedNetwork(nn.Module):
         return self.head(x)
 
     def stages(self) -> tuple[Stage, ...]:
-        """Where blocks may stand."""
+        """Where blocks can be placed."""
         return tuple(Stage(name, tuple(self._units(name))) for name in self.stage_names)
 
     def _units(self, stage: str) -> Iterator[Unit]:
@@ -53,7 +53,7 @@ def classifier(channels: int, classes: int) -> nn.Sequential:
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
 
 
-def _initialise(network: nn.Module) -> None:
+def initialise(network: nn.Module) -> None:
     """Convolutions as He et al. 2015 (arXiv:1502.01852), by fan-out; torch's defaults else."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

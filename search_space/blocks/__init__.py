@@ -1,11 +1,5 @@
-"""Attention blocks, registered by name; every module of this folder is imported."""
+"""Attention blocks, one file a block or close family; registered by name."""
 
-import importlib
-import pkgutil
+from .registry import BLOCKS, Block, Kind, block, hidden_width, register_block
 
-from .registry import Block, block, blocks, hidden_width, register_block
-
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
-
-__all__ = ["Block", "block", "blocks", "hidden_width", "register_block"]
+__all__ = ["BLOCKS", "Block", "Kind", "block", "hidden_width", "register_block"]

@@ -1,19 +1,25 @@
 """The register of attention blocks and what each declares about itself."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from torch import nn
+from attnas.core import Registry
 
-from ..errors import unknown
+if TYPE_CHECKING:
+    from torch import nn
 
 Kind = Literal["gate", "mixer", "unit"]
 
-_Module = TypeVar("_Module", bound=nn.Module)
+_Module = TypeVar("_Module", bound="type[nn.Module]")
 
-_BLOCKS: dict[str, "Block"] = {}
+BLOCKS: "Registry[Block]" = Registry(
+    "block",
+    package="attnas.search_space.blocks",
+    registrars=("register_block",),
+    listing="attnas blocks",
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Block:
     name: str
     kind: Kind
     ratios: tuple[int, ...]
-    module: type[nn.Module]
+    module: "type[nn.Module]"
     function: str
 
     def widths(self, channels: int, ratio: int | None) -> tuple[int, ...]:
@@ -63,7 +69,7 @@ class Block:
         own = self.module.params(channels, height, width, ratio)  # type: ignore[attr-defined]
         return own + (getattr(self.module, "start_parameters", 0) if identity_start else 0)
 
-    def make(self, channels: int, ratio: int | None, *, identity_start: bool) -> nn.Module:
+    def make(self, channels: int, ratio: int | None, *, identity_start: bool) -> "nn.Module":
         arguments = {} if ratio is None else {"ratio": ratio}
         return self.module(channels, **arguments, identity_start=identity_start)
 
@@ -78,38 +84,26 @@ def hidden_width(channels: int, ratio: int) -> int:
 
 def register_block(
     name: str, *, kind: Kind = "gate", ratios: tuple[int, ...] = (), function: str | None = None
-) -> Callable[[type[_Module]], type[_Module]]:
+) -> Callable[[_Module], _Module]:
     """Class decorator that makes a module searchable under a name.
 
-    `function` names the block that this one equals at every ratio, if there is one. A class
-    registered again from the same place, as when its module is reloaded, replaces itself.
+    `function` names the block that this one equals at every ratio, if there is one.
 
     Raises:
         ValueError: the name is taken by another class, or the class lacks `params`.
     """
 
-    def register(module: type[_Module]) -> type[_Module]:
-        taken = _BLOCKS.get(name)
-        if taken is not None and _place(taken.module) != _place(module):
-            raise ValueError(
-                f"block {name!r} is already {_place(taken.module)}; "
-                f"register {_place(module)} under another name"
-            )
+    def register(module: _Module) -> _Module:
         if not callable(getattr(module, "params", None)):
-            raise ValueError(f"block {name!r}: {_place(module)} needs a static method `params`")
-        _BLOCKS[name] = Block(name, kind, tuple(sorted(ratios)), module, function or name)
+            raise ValueError(
+                f"block {name!r}: {module.__module__}.{module.__qualname__} needs a static "
+                "method `params`"
+            )
+        made = Block(name, kind, tuple(sorted(ratios)), module, function or name)
+        BLOCKS.add(name, made, defined=module)
         return module
 
     return register
-
-
-def _place(module: type[nn.Module]) -> str:
-    return f"{module.__module__}.{module.__qualname__}"
-
-
-def blocks() -> Mapping[str, Block]:
-    """All registered blocks by name."""
-    return dict(sorted(_BLOCKS.items()))
 
 
 def block(name: str) -> Block:
@@ -118,6 +112,4 @@ def block(name: str) -> Block:
     Raises:
         InputError: there is none; the message names the nearest.
     """
-    if name not in _BLOCKS:
-        raise unknown("block", name, _BLOCKS, listing="attnas blocks")
-    return _BLOCKS[name]
+    return BLOCKS[name]

@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 
 from attnas.config import parse_config
-from attnas.setup import make_problem
+from attnas.problem import make_problem
+from attnas.search_space import AttentionOption
 
 SPACE = {
     "backbone": {"name": "resnet_cifar", "depth": 8},
@@ -16,14 +17,18 @@ COST = {"none": 0.0, "se": 0.2, "eca": 0.1, "scse": 0.4}
 
 def accuracy(architecture):
     """A formula that stands for training: stages add up, and two blocks of a kind disturb."""
-    choices = architecture.choices
-    repeated = len(choices) - len({choice.block for choice in choices})
-    placed = sum(0.004 for choice in choices if choice.placement == "post")
-    return 0.6 + sum(WORTH[choice.block] for choice in choices) - 0.005 * repeated + placed
+    options = parsed(architecture)
+    repeated = len(options) - len({option.block for option in options})
+    placed = sum(0.004 for option in options if option.placement == "post")
+    return 0.6 + sum(WORTH[option.block] for option in options) - 0.005 * repeated + placed
 
 
 def latency_ms(architecture):
-    return 1.0 + sum(COST[choice.block] for choice in architecture.choices)
+    return 1.0 + sum(COST[option.block] for option in parsed(architecture))
+
+
+def parsed(architecture):
+    return [AttentionOption.parse(option) for option in architecture.options]
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +48,7 @@ def table(tmp_path_factory):
         )
     ).space
     rows = [
-        {stage: str(choice) for stage, choice in a.by_stage.items()}
+        a.by_name
         | {
             "epochs": 6,
             "accuracy": accuracy(a),

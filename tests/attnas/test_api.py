@@ -5,8 +5,8 @@ import torch
 
 import attnas
 from attnas.api import build, load_run
+from attnas.core import InputError
 from attnas.search_loop import search
-from attnas.search_space import InputError
 
 
 @pytest.fixture

@@ -187,7 +187,7 @@ def test_a_metric_or_fidelity_that_the_table_lacks_is_wrong_input(config, said, 
     assert said("search", "replay.yaml", "--set", "constraints.flops='<= 9'") == (
         2,
         f"attnas: replay.yaml: evaluator.table: {table} lacks the column 'flops'. A table has a "
-        "column for each stage (layer1, layer2, layer3), for epochs, seconds and each metric; "
+        "column for each decision (layer1, layer2, layer3), for epochs, seconds and each metric; "
         "this one has layer1, layer2, layer3, epochs, accuracy, latency_ms, params, seconds.\n",
     )
     assert said("search", "replay.yaml", "--set", "training.epochs=7") == (
@@ -315,13 +315,14 @@ def no_npz(file):
         (
             "folder",
             corrupt,
-            "data.path: cannot decode here/cat/1.png: not an image. Replace or remove it.",
+            "data.path: cannot decode here/cat/1.png: not an image. Replace or remove it, or write "
+            "'bad_images: skip' to go on without it.",
         ),
         (
             "folder",
             cut,
             "data.path: cannot decode here/cat/1.png: image file is truncated. Replace or remove "
-            "it.",
+            "it, or write 'bad_images: skip' to go on without it.",
         ),
         (
             "folder",
@@ -384,7 +385,7 @@ def test_a_run_of_another_version_or_config_is_left_as_it_is(run, said):
         assert said(*command) == (
             2,
             "attnas: runs/replayed/run.json: format: the run has format 9, this attnas reads "
-            "format 1. Use the attnas that made it, or start a run of another name.\n",
+            "formats up to 2. Use the attnas that made it, or start a run of another name.\n",
         )
     (run / "run.json").write_text(record)
     assert trials(run) == before
@@ -462,8 +463,8 @@ def test_a_place_that_cannot_be_written_is_named_and_finished_trials_stay(run, s
     code, err = said("search", "replay.yaml", "--runs", "replay.yaml")
     assert code == 1
     assert err == (
-        "attnas: replay.yaml/replayed/checkpoints: cannot be written: Not a directory. Mend that "
-        "or choose another folder; what was finished is kept.\n"
+        "attnas: replay.yaml/replayed/checkpoints: cannot be written: Not a directory. Correct "
+        "that or choose another folder; what was finished is kept.\n"
     )
     (run / "lock").unlink()
     (run / "lock").mkdir()
@@ -580,9 +581,9 @@ def test_an_infeasible_trial_is_exported_when_asked_for_and_said_to_be_so(config
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 9}, "version: the version 9 is unknown, this attnas reads 1. "),
+        ({"version": 9}, "version: the version 9 is unknown, this attnas reads those up to 2. "),
         ({"version": None}, "version: "),
-        ({"choices": {"layer1": "none"}}, "choices: choices are given for layer1; "),
+        ({"architecture": {"layer1": "none"}}, "architecture: options are given for layer1; "),
         ({"backbone": {}}, "backbone: a backbone has name, arguments, "),
         ({"data": None}, "data: must be a mapping, as an export has it."),
         ({"data": {"source": "digits"}}, "data: the entry 'data_sha256' is missing."),

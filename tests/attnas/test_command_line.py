@@ -64,7 +64,7 @@ def test_the_commands_are_these(capsys):
 def test_search_prints_the_front_on_stdout_and_progress_on_stderr(config, capsys):
     assert run_command(["search", str(config)]) == 0
     out, err = capsys.readouterr()
-    assert "The budget of 25 trials is spent." in err
+    assert "Budget used: 25 trials." in err
     assert "Feasible: " in err
     assert "layer1=" in err
     assert "latency" in out
@@ -118,7 +118,7 @@ def test_a_search_on_images_is_confirmed_and_trained_fully(digits, here, capsys)
     assert run_command(["confirm", "digits", "--seeds", "2", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["seeds"] == [1, 2]
-    assert json.loads(out)["test_images"] == 300
+    assert json.loads(out)["test_items"] == 300
     assert json.loads(out)["verdict"] in err
     assert run_command(["export", "digits", "-o", "best.yaml"]) == 0
     assert run_command(["train", "best.yaml", "--epochs", "1"]) == 0

@@ -1,13 +1,12 @@
-from dataclasses import asdict
-
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attnas.config import Config, load_config, parse_config, read_yaml, sections
+from attnas.config import Config, load_config, parse_config, sections
+from attnas.core import InputError
 from attnas.evaluator import Recipe
-from attnas.search_space import InputError
+from attnas.yaml_file import read_yaml
 
 
 def error_of(content, file="cpu.yaml"):
@@ -56,7 +55,7 @@ def test_every_problem_is_told_at_once_with_its_key():
             "search_space.identity_start: must be true or false, not 'perhaps'.",
         ),
         ({"search_space": {"blocks": "se"}}, "search_space.blocks: must be a list, not 'se'."),
-        ({"storage": 5}, "storage: must be a text, not 5."),
+        ({"storage": 5}, "storage: must be a string, not 5."),
         ({"constraints": [1]}, "constraints: must be a mapping of keys, not [1]."),
     ],
 )
@@ -79,6 +78,61 @@ def test_the_epochs_of_training_are_those_of_halving_where_they_are_not_given():
     assert parse_config({"strategy": {"name": "halving"}}).training.epochs == 6
 
 
+@pytest.mark.parametrize(
+    ("content", "task", "metrics"),
+    [
+        ({"proxies": ["synflow"]}, {}, ["synflow"]),
+        ({"proxies": ["synflow"], "metrics": ["naswot"]}, {}, ["naswot", "synflow"]),
+        ({"proxies": None}, {}, None),
+        ({"training": {"label_smoothing": 0.1}}, {"label_smoothing": 0.1}, None),
+        ({"training": {"label_smoothing": 0.0}}, {}, None),
+        (
+            {"training": {"label_smoothing": 0.1}, "task": "classification"},
+            {"label_smoothing": 0.1},
+            None,
+        ),
+        (
+            {
+                "training": {"label_smoothing": 0.1},
+                "task": {"name": "classification", "label_smoothing": 0.2},
+            },
+            {"label_smoothing": 0.2},
+            None,
+        ),
+    ],
+)
+def test_keys_are_taken_where_earlier_versions_had_them(content, task, metrics):
+    config = parse_config(content)
+    assert (config.task.name, config.task.options) == ("classification", task)
+    assert config.metrics == metrics
+    assert parse_config(config.model_dump(mode="json", exclude_none=True)) == config
+    assert "proxies" not in config.model_dump()
+    assert "label_smoothing" not in config.training.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("content", "objectives"),
+    [
+        ({}, {"accuracy": "max", "latency_ms": "min"}),
+        ({"task": "classification"}, {"accuracy": "max", "latency_ms": "min"}),
+        ({"task": {"name": "segmentation"}}, None),  # the task's own, which must be loaded first
+        ({"training": {"function": "mine:train"}}, None),
+        ({"objectives": {"params": "min"}}, {"params": "min"}),
+    ],
+)
+def test_objectives_are_those_of_a_classification_unless_the_task_is_another(content, objectives):
+    assert parse_config(content).objectives == objectives
+
+
+def test_a_training_of_ones_own_has_no_data_unless_the_config_gives_some():
+    own = {"function": "mine:train"}
+    config = parse_config({"training": own})
+    assert config.data is None
+    assert parse_config(config.model_dump(mode="json", exclude_none=True)) == config
+    assert parse_config({"training": own, "data": {"source": "digits"}}).data.source == "digits"
+    assert parse_config({"training": {"epochs": 3}}).data.source == "digits"
+
+
 def test_a_search_must_end():
     assert error_of({"budget": {"trials": None}}) == (
         "cpu.yaml: budget: give 'trials', 'epochs' or 'hours': a search must end."
@@ -92,7 +146,7 @@ def test_a_backbone_is_named_or_made_by_a_factory():
     )
     assert error_of({"search_space": {"backbone": {"factory": "mine:make"}}}) == (
         "cpu.yaml: search_space.backbone: a 'factory' needs 'stages': the module paths where "
-        "blocks may stand."
+        "blocks can be placed."
     )
 
 
@@ -182,5 +236,4 @@ def test_every_key_of_the_config_says_what_it_means():
 
 
 def test_the_defaults_of_training_are_those_of_the_recipe():
-    settings = parse_config({}).training.model_dump()
-    assert settings == asdict(Recipe())
+    assert parse_config({}).training == Recipe()

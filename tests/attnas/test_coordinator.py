@@ -8,10 +8,12 @@ import pytest
 from attnas.config import parse_config
 from attnas.coordinator import Coordinator
 from attnas.evaluation import make_trial, screen, train
+from attnas.facts import environment, make_facts
 from attnas.observer import Observer
+from attnas.problem import make_problem
 from attnas.results import Run
 from attnas.search_loop import search
-from attnas.setup import environment, make_evaluator, make_facts, make_problem, make_searcher
+from attnas.setup import make_evaluator, make_searcher
 
 
 @contextmanager
@@ -39,8 +41,10 @@ def finish(coordinator, evaluator, task):
     screened = screen(task.proposal, evaluator)
     passed = task.reference or not screened.screening.violations
     trained = train(task.proposal, evaluator, lambda *_: None) if passed else None
-    objectives = coordinator.problem.objectives
-    trial = make_trial(task.proposal, task.number, screened, trained, objectives, seed=0)
+    objectives, constraints = coordinator.problem.objectives, coordinator.problem.constraints
+    trial = make_trial(
+        task.proposal, task.number, screened, trained, objectives, constraints, seed=0
+    )
     return coordinator.finish(task, trial)
 
 
@@ -74,7 +78,7 @@ def test_the_last_trainings_of_a_budget_are_waited_for(settings, tmp_path):
             assert coordinator.next() is None
             finish(coordinator, evaluator, task)
         assert coordinator.next() is None
-        assert coordinator.ending == "The budget of 3 trials is spent."
+        assert coordinator.ending == "Budget used: 3 trials."
 
 
 def test_a_space_is_used_up_only_when_nothing_is_in_flight(settings, tmp_path):

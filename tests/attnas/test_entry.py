@@ -7,8 +7,8 @@ import pytest
 import typer
 
 from attnas import entry
+from attnas.core import AttnasError, InputError
 from attnas.entry import main, run_command
-from attnas.search_space import AttnasError, InputError
 
 
 @pytest.fixture

@@ -5,19 +5,21 @@ import json
 import pytest
 
 from attnas import front_latency
-from attnas.evaluator import Constraint, Screening
-from attnas.evaluator.latency import Latency
+from attnas.core import Constraint, Screening, Trial
+from attnas.evaluator import Latency
 from attnas.front_latency import remeasure_front
-from attnas.results import FRONT_LATENCY_FILE, Run, Trial
+from attnas.results import FRONT_LATENCY_FILE, Run
 from attnas.search_loop import search
-from attnas.search_space import Architecture, Backbone
+from attnas.search_space import Architecture, Backbone, stage_decisions
 
 from .test_search_loop import Notes, proposals
 
-BACKBONE = Backbone("resnet_cifar", (("depth", 8),), (3, 8, 8), 10)
+BACKBONE = Backbone("resnet_cifar", (("depth", 8),), (3, 8, 8), (10,))
 OPTIONS = ["none", "eca@post", "eca@residual", "se:r8@residual"]
+DECISIONS = stage_decisions(BACKBONE)
 FACTS = {
     "backbone": BACKBONE.to_dict(),
+    "decisions": [decision.to_dict() for decision in DECISIONS],
     "options": dict.fromkeys(BACKBONE.stage_names, OPTIONS),
     "objectives": {"accuracy": "max", "latency_ms": "min"},
     "constraints": {"latency_ms": "<= 1.5x"},
@@ -27,12 +29,16 @@ BOUND = [Constraint.parse("latency_ms", "<= 1.5x")]
 
 
 class WrittenDown:
-    """Measures what it is told, and remembers what it was asked."""
+    """Measures what it is told, and remembers what it was asked; its own meter of latency."""
 
     plain = Screening({"latency_ms": 2.0})
 
     def __init__(self, ms):
         self.ms, self.asked = ms, []
+
+    @property
+    def latency(self):
+        return self
 
     def screen(self, architecture):
         raise AssertionError("nothing is screened again")
@@ -40,9 +46,9 @@ class WrittenDown:
     train = screen
 
     def latencies(self, architectures, *, max_seconds):
-        self.asked.append([str(a.choices[0]) for a in architectures])
+        self.asked.append([a.options[0] for a in architectures])
         assert 0 < max_seconds <= 2
-        found = [self.ms[str(a.choices[0])] for a in architectures]
+        found = [self.ms[a.options[0]] for a in architectures]
         return [Latency(ms, ms - 0.1, ms + 0.1, ms / 2, 16) for ms in found]
 
     def plain_latency(self, *, max_seconds):
@@ -59,11 +65,11 @@ def run(tmp_path):
         ("se:r8@residual", 0.7, 2.9),
         ("eca@residual", 0.59, 2.3),
     ]
-    for number, (choice, accuracy, ms) in enumerate(figures):
+    for number, (option, accuracy, ms) in enumerate(figures):
         opened.append(
             Trial(
                 number,
-                Architecture.from_texts(BACKBONE, [choice, "none", "none"]),
+                Architecture.read(BACKBONE, DECISIONS, [option, "none", "none"]),
                 6,
                 "complete",
                 metrics={"accuracy": accuracy, "latency_ms": ms},
@@ -143,7 +149,7 @@ def test_interrupted_nothing_is_lost_and_the_next_call_measures(run):
     assert run.trials[1].metrics["latency_ms"] == 2.25
 
 
-def test_nothing_is_measured_where_latency_is_of_no_account(tmp_path):
+def test_nothing_is_measured_where_latency_does_not_count(tmp_path):
     facts = {**FACTS, "objectives": {"accuracy": "max"}, "constraints": {}}
     with Run.create(tmp_path / "run", config={}, facts=facts, environment={}) as run:
         run.append(Trial(0, Architecture.plain(BACKBONE), 6, "complete", {"accuracy": 0.5}))

@@ -2,7 +2,6 @@
 
 import errno
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,9 +10,9 @@ from safetensors.torch import load_file
 
 import attnas
 from attnas import full_training
-from attnas.evaluator import Recipe, load_data
+from attnas.core import AttnasError, InputError
+from attnas.evaluator import Recipe, load_data, make_task
 from attnas.full_training import train_exported
-from attnas.search_space import AttnasError, InputError
 
 SIZES = {"train": 40, "validation": 20, "test": 20}
 
@@ -31,24 +30,41 @@ def images(tmp_path):
 @pytest.fixture
 def data(images):
     """The data as the search saw them."""
-    return load_data("npz", path=images, **SIZES)
+    return load_data("npz", make_task("classification", {}), path=images, **SIZES)
 
 
-@pytest.fixture
-def exported(tmp_path, data):
-    """An export with what `train_exported` needs, as a search writes it."""
-    document = {
+BACKBONE = {
+    "name": "resnet_cifar",
+    "arguments": {"depth": 8, "width": 8},
+    "input_shape": [1, 8, 8],
+}
+OPTIONS = {"layer1": "se:r4@residual", "layer2": "none", "layer3": "eca@post"}
+RECIPE = {**Recipe().model_dump(), "batch_size": 20, "precision": "float32"}
+OF_VERSION = {
+    1: {
         "version": 1,
-        "backbone": {
-            "name": "resnet_cifar",
-            "arguments": {"depth": 8, "width": 8},
-            "input_shape": [1, 8, 8],
-            "classes": 2,
-        },
-        "choices": {"layer1": "se:r4@residual", "layer2": "none", "layer3": "eca@post"},
+        "backbone": {**BACKBONE, "classes": 2},
+        "choices": OPTIONS,
+        "recipe": {**RECIPE, "label_smoothing": 0.25},
+    },
+    2: {
+        "version": 2,
+        "backbone": {**BACKBONE, "output_shape": [2]},
+        "decisions": [{"kind": "attention", "stage": stage} for stage in OPTIONS],
+        "architecture": OPTIONS,
+        "recipe": RECIPE,
+        "task": {"name": "classification", "label_smoothing": 0.25},
+    },
+}
+
+
+@pytest.fixture(params=OF_VERSION, ids=lambda version: f"version-{version}")
+def exported(tmp_path, data, request):
+    """An export with what `train_exported` needs, as a search writes it or once wrote it."""
+    document = {
+        **OF_VERSION[request.param],
         "identity_start": True,
         "data": dict(data.facts),
-        "recipe": {**asdict(Recipe()), "batch_size": 20, "precision": "float32"},
     }
     path = tmp_path / "best.json"
     path.write_text(json.dumps(document))
@@ -62,20 +78,20 @@ def full(exported, **changes):
 
 
 def numbers(pool):
-    return set(pool.images[:, 0, 0, 0].tolist())
+    return set(pool.inputs[:, 0, 0, 0].tolist())
 
 
 def test_all_images_but_the_test_split_are_trained_on(exported, data, monkeypatch):
     calls = []
     train = full_training.train
 
-    def noted(network, given, recipe, **settings):
-        calls.append((given, recipe, settings))
-        return train(network, given, recipe, **settings)
+    def noted(network, given, task, recipe, **settings):
+        calls.append((given, task, recipe, settings))
+        return train(network, given, task, recipe, **settings)
 
     monkeypatch.setattr(full_training, "train", noted)
-    outcome = full(exported, epochs=2, seed=5)
-    [(given, recipe, settings)] = calls
+    result = full(exported, epochs=2, seed=5)
+    [(given, task, recipe, settings)] = calls
     unseen = numbers(data.test)
     assert len(unseen) == 20
     assert numbers(given.test) == unseen
@@ -83,15 +99,16 @@ def test_all_images_but_the_test_split_are_trained_on(exported, data, monkeypatc
     assert len(given.train) == 70
     assert settings["split"] == "test"
     assert settings["seed"] == 5
-    assert recipe.epochs == outcome.epochs == 2
+    assert recipe.epochs == result.epochs == 2
     assert recipe.batch_size == 20
-    assert outcome.images == 20
+    assert task == make_task("classification", {"label_smoothing": 0.25})
+    assert result.scores.items == 20
 
 
 def test_weights_for_a_search_to_begin_with_see_no_validation_images(exported, data, monkeypatch):
     seen = []
 
-    def stop(network, given, recipe, **settings):
+    def stop(network, given, task, recipe, **settings):
         seen.append((given, settings))
         raise full_training.TrainingFailed("raised", "enough")
 
@@ -148,14 +165,14 @@ def test_where_the_weights_cannot_be_written_the_training_can_go_on(exported, mo
 def test_labels_stay_with_their_images(exported, monkeypatch):
     seen = []
 
-    def stop(network, given, recipe, **settings):
+    def stop(network, given, task, recipe, **settings):
         seen.append(given.train)
         raise full_training.TrainingFailed("diverged", "the loss is nan")
 
     monkeypatch.setattr(full_training, "train", stop)
     with pytest.raises(AttnasError, match=r"^the training failed: diverged: the loss is nan\.$"):
         full(exported)
-    assert (seen[0].images[:, 0, 0, 0] % 2 == seen[0].labels).all()
+    assert (seen[0].inputs[:, 0, 0, 0] % 2 == seen[0].targets).all()
     assert not exported.with_suffix(".safetensors").exists()
 
 
@@ -190,7 +207,7 @@ def test_other_data_are_refused(exported, images):
 
 def test_moved_data_are_found_where_they_are_said_to_be(exported, images):
     moved = images.rename(images.with_name("moved.npz"))
-    assert 0 <= full(exported, data_path=str(moved)).accuracy <= 1
+    assert 0 <= full(exported, data_path=str(moved)).metrics["accuracy"] <= 1
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(exported, monkeypatch):
@@ -208,10 +225,10 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(exported, monkeypat
         full(exported, epochs=4, say=stop)
     assert not weights.exists()
     said = []
-    outcome = full(exported, epochs=4, say=said.append)
+    result = full(exported, epochs=4, say=said.append)
     assert said[0].endswith("4 epochs. Going on from its checkpoint.")
     assert said[1].startswith("epoch 3 of 4") or said[1].startswith("epoch 4 of 4")
-    assert outcome.correct == whole.correct
+    assert result.scores == whole.scores
     found = load_file(weights)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)

@@ -5,10 +5,10 @@ from functools import partial
 import pandas as pd
 import pytest
 
+from attnas.core import InputError
 from attnas.evaluator.latency import measure_reference
 from attnas.results import Run, difference_to_plain, longest
 from attnas.search_loop import Observer, search
-from attnas.search_space import InputError
 
 
 class Notes(Observer):
@@ -47,7 +47,7 @@ def halving(settings, table, tmp_path):
 
 
 def begun(run):
-    return [(str(t.architecture), t.epochs, t.of, t.state) for t in run.trials]
+    return [(str(t.architecture), t.epochs, t.schedule_epochs, t.state) for t in run.trials]
 
 
 def test_a_search_spends_its_epochs_on_what_goes_on(halving, tmp_path):
@@ -56,11 +56,11 @@ def test_a_search_spends_its_epochs_on_what_goes_on(halving, tmp_path):
     trained = [t for t in run.trials if t.state == "complete"]
     by_rung = {epochs: [t for t in trained if t.epochs == epochs] for epochs in (2, 6, 18)}
     assert len(by_rung[2]) > 2 * len(by_rung[6]) > 2 * len(by_rung[18]) > 0
-    assert {t.of for t in by_rung[2] + by_rung[6]} == {18}
-    assert {t.of for t in by_rung[18]} == {None}
+    assert {t.schedule_epochs for t in by_rung[2] + by_rung[6]} == {18}
+    assert {t.schedule_epochs for t in by_rung[18]} == {None}
     fewer = 2 * len(by_rung[2]) + 4 * len(by_rung[6]) + 12 * len(by_rung[18])
     assert 140 <= fewer < 140 + 12
-    assert notes.texts[-2] == "The budget of 140 epochs is spent."
+    assert notes.texts[-2] == "Budget used: 140 epochs."
     assert notes.texts[-1].startswith("Kendall's tau of accuracy between epochs: 2 and 6: 1.00 (")
 
 
@@ -97,7 +97,7 @@ def test_epochs_that_contradict_each_other_are_refused(halving, tmp_path):
 
 
 def test_trainings_go_on_from_their_checkpoints(tmp_path, monkeypatch):
-    module = "attnas.evaluator.evaluator"  # its latencies do not count here
+    module = "attnas.evaluator.screening"  # its latencies do not count here
     monkeypatch.setattr(f"{module}.SCREENING_SECONDS", 0.05)
     monkeypatch.setattr(f"{module}.measure_reference", partial(measure_reference, max_seconds=0.1))
     config = {
@@ -123,7 +123,7 @@ def test_trainings_go_on_from_their_checkpoints(tmp_path, monkeypatch):
         t.epochs == 2 for t in run.trials
     )
     stored = Run.open(run.folder).trials[twice.number]
-    assert (stored.of, stored.half_size) == (None, False)
+    assert (stored.schedule_epochs, stored.half_size) == (None, False)
     plain = {t.epochs: t for t in run.trials if t.architecture.is_plain}
     found = difference_to_plain(twice, run.trials)
     assert found.difference == pytest.approx(

@@ -5,15 +5,16 @@ import io
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from attnas.core import METRICS, ItemScores, TrainingResult
 from attnas.entry import run_command
-from attnas.results import METRICS, Confirmation, Confirmed, ConfirmedScore, Run
+from attnas.results import Confirmation, Confirmed, ConfirmedScore, Run
 from attnas.search_loop import search
 
+ASSETS = Path(__file__).parents[1] / "results/assets"
 DOCS = (Path(__file__).parents[2] / "docs/json.md").read_text()
 
 
@@ -71,11 +72,12 @@ def printed(runs, capsys):
 
 
 def expanded(names, run):
-    """The documented keys of pareto with the run's own stages and metrics."""
+    """The documented keys of pareto with the run's own decisions and metrics."""
     taken = {name for trial in run.trials for name in trial.metrics}
     with_ends = {name for trial in run.trials for name in trial.intervals}
-    found = set(names) - {"STAGE", "METRIC", "METRIC_low", "METRIC_high"}
-    found |= set(run.backbone.stage_names) | taken
+    found = {name.replace("SCORED", run.scored) for name in names}
+    found -= {"DECISION", "METRIC", "METRIC_low", "METRIC_high"}
+    found |= {decision.name for decision in run.decisions} | taken
     return found | {f"{name}_{end}" for name in with_ends for end in ("low", "high")}
 
 
@@ -103,19 +105,35 @@ def test_pareto_has_the_documented_keys_and_csv_the_same(printed, runs, monkeypa
     assert first["accuracy_low"] == 0.1
 
 
-def test_what_pareto_gives_as_null_is_documented_as_such(printed):
-    allowed = {key for key, null in documented("pareto").items() if null != "never"}
+def test_what_pareto_gives_as_null_is_documented_as_such(printed, runs):
+    scored = Run.open("one", runs=runs).scored
+    nulls = documented("pareto").items()
+    allowed = {key.replace("SCORED", scored) for key, null in nulls if null != "never"}
     for row in json.loads(printed("pareto", "one", "--json")):
         unknown = {key for key, value in row.items() if value is None}
-        assert unknown <= allowed | METRICS.keys()
+        assert unknown <= allowed | set(METRICS)
 
 
 def test_show_has_the_documented_keys(printed):
     shown = json.loads(printed("show", "one", "1", "--json"))
     assert list(shown) == keys("show")
-    assert [list(row) for row in shown["stages"]] == 3 * [keys("show: stages")]
+    attention = [*keys("show: decisions"), *keys("show: decisions of attention")]
+    assert [list(row) for row in shown["decisions"]] == 3 * [attention]
     assert shown["metrics"]
     assert all(list(row) == keys("show: metrics") for row in shown["metrics"])
+
+
+def test_show_has_the_documented_keys_of_every_kind_of_decision(capsys):
+    assert run_command(["show", str(ASSETS / "searched-format-2"), "10", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    of_kind = {
+        "argument": [],
+        "attention": keys("show: decisions of attention"),
+        "depth": keys("show: decisions of depth"),
+    }
+    assert {row["kind"] for row in shown["decisions"]} == set(of_kind)
+    for row in shown["decisions"]:
+        assert list(row) == [*keys("show: decisions"), *of_kind[row["kind"]]]
 
 
 def test_compare_has_the_documented_keys(printed):
@@ -125,31 +143,30 @@ def test_compare_has_the_documented_keys(printed):
 
 
 def test_confirm_has_the_documented_keys(printed, monkeypatch):
-    def confirmed(number, choice, bits):
-        correct = np.packbits(bits).tobytes()
-        scores = tuple(ConfirmedScore(seed, float(np.mean(bits)), correct) for seed in (1, 2))
-        return Confirmed(number, {"layer1": choice}, scores)
+    def confirmed(number, option, bits):
+        scores = ItemScores.of("accuracy", np.array(bits, dtype=bool))
+        both = tuple(ConfirmedScore(seed, scores) for seed in (1, 2))
+        return Confirmed(number, {"layer1": option}, both)
 
     made = Confirmation(
         plain=confirmed(0, "none", [1, 0, 0, 1]),
         front=(confirmed(3, "eca@post", [1, 1, 0, 1]),),
         winner=3,
         epochs=2,
-        images=4,
     )
-    monkeypatch.setattr("attnas.confirm.confirm", lambda *_, **__: made)
+    monkeypatch.setattr("attnas.confirmation.confirm", lambda *_, **__: made)
     summary = json.loads(printed("confirm", "one", "--json"))
     assert list(summary) == keys("confirm")
     assert [list(row) for row in summary["front"]] == [keys("confirm: front")]
 
 
 def test_train_has_the_documented_keys(tmp_path, capsys, monkeypatch):
-    score = SimpleNamespace(accuracy=0.5, loss=1.5)
-    monkeypatch.setattr("attnas.full_training.train_exported", lambda *_, **__: score)
+    result = TrainingResult({"accuracy": 0.5, "validation_loss": 1.5})
+    monkeypatch.setattr("attnas.full_training.train_exported", lambda *_, **__: result)
     assert run_command(["train", str(tmp_path / "best.yaml")]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == {"test_accuracy": 0.5, "test_loss": 1.5}
-    assert list(printed) == keys("train")
+    assert [key.replace("METRIC", "accuracy") for key in keys("train")] == list(printed)
 
 
 @pytest.mark.parametrize("command", ["blocks", "strategies", "devices"])

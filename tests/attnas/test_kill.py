@@ -170,7 +170,7 @@ def test_a_clock_that_is_set_back_changes_no_trial_and_no_duration(
     with monkeypatch.context() as clock:
         clock.setattr("time.time", lambda: float(next(seconds)))
         clock.setattr("attnas.evaluation.datetime", _BackInTime)
-        clock.setattr("attnas.results.run.datetime", _BackInTime)
+        clock.setattr("attnas.results.record.datetime", _BackInTime)
         run = search(config, runs=tmp_path)
     assert _BackInTime.looks >= len(whole)
     assert proposals(run) == whole

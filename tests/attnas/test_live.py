@@ -5,25 +5,34 @@ import signal
 import sys
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from attnas.config import parse_config
+from attnas.core import METRICS, Metric, Objective, Proposal, Trial
 from attnas.live import LiveView
-from attnas.results import Trial
 from attnas.search_loop import search
-from attnas.search_space import Architecture, Backbone
-from attnas.strategies import Proposal
+from attnas.search_space import Architecture, Backbone, stage_decisions
 
-BACKBONE = Backbone("resnet_cifar", (("depth", 8),), (3, 8, 8), 10)
-ARCHITECTURE = Architecture.from_texts(BACKBONE, ["none", "se:r8@residual", "eca@post"])
+BACKBONE = Backbone("resnet_cifar", (("depth", 8),), (3, 8, 8), (10,))
+ARCHITECTURE = Architecture.read(
+    BACKBONE, stage_decisions(BACKBONE), ["none", "se:r8@residual", "eca@post"]
+)
 TEXT = "layer1=none layer2=se:r8@residual layer3=eca@post"
 
 
 @pytest.fixture
 def view():
-    """A view on a console that is no terminal."""
-    return LiveView(Console(file=io.StringIO(), width=60))
+    """A view of an accuracy and a latency, on a console that is no terminal."""
+    return view_of(Objective("accuracy", "max"), Objective("latency_ms", "min"))
+
+
+def view_of(*objectives):
+    """A view of a run with these objectives."""
+    view = LiveView(Console(file=io.StringIO(), width=60))
+    view.run = SimpleNamespace(objectives=objectives, main_objective=objectives[0], trials=())
+    return view
 
 
 def shown(view):
@@ -76,8 +85,45 @@ def test_a_trial_is_one_line_where_there_is_no_terminal(view, finished, line):
     assert shown(view) == f"{line}\n"
 
 
+@pytest.fixture
+def _own_metrics(monkeypatch):
+    """Metrics that a run describes, gone after the test."""
+    monkeypatch.setattr(METRICS, "_provided", dict(METRICS._provided))
+    METRICS.provide("depth_error_mm", Metric("depth_error_mm", "min", unit="mm"))
+    METRICS.provide("coverage", Metric("coverage", "max", format="percent"))
+
+
+@pytest.mark.usefixtures("_own_metrics")
+@pytest.mark.parametrize(
+    ("objectives", "metrics", "shown_as"),
+    [
+        (
+            {"depth_error_mm": "min", "latency_ms": "min"},
+            {"depth_error_mm": 1.23456, "latency_ms": 2.3456, "params": 10},
+            "depth error 1.235 mm  2.35 ms",
+        ),
+        (
+            {"r2": "max", "params": "min"},
+            {"r2": -0.25, "params": 12345, "validation_loss": 1.0},
+            "r2 -0.2500  params 12,345",
+        ),
+        (
+            {"accuracy": "max", "coverage": "max"},
+            {"accuracy": 0.5, "coverage": 0.25},
+            "50.00%  coverage 25.00 %",
+        ),
+        ({"own": "min"}, {"own": 3.0}, "own 3.000"),
+    ],
+    ids=["error", "r2", "two shares", "not described"],
+)
+def test_a_line_has_the_objectives_by_name_and_the_latency(objectives, metrics, shown_as):
+    view = view_of(*(Objective(m, d) for m, d in objectives.items()))
+    view.trial(trial(3, metrics=metrics, seconds=1.0))
+    assert shown(view) == f"   3  {shown_as}  1 s  {TEXT}\n"
+
+
 def test_a_trial_that_stopped_in_its_schedule_says_where(view):
-    view.trial(trial(3, metrics={"accuracy": 0.5}, seconds=2.0, of=18))
+    view.trial(trial(3, metrics={"accuracy": 0.5}, seconds=2.0, schedule_epochs=18))
     assert shown(view) == f"   3  50.00%  2 of 18 epochs  2 s  {TEXT}\n"
 
 
@@ -132,10 +178,31 @@ def test_on_a_terminal_the_state_of_the_search_is_drawn(settings, tmp_path):
         "5 of 25 trained",
         f"{len(feasible)} feasible",
         f"{rejected} rejected untrained",
-        f"best accuracy {best:.2%}",
+        f"best accuracy {100 * best:.2f} %",
         f"hypervolume {run.hypervolume():.4f}",
     ]
     assert second.strip() == f"trial 9: {TEXT}  epoch 1 of 2"
+
+
+def test_the_best_of_an_error_is_the_least(settings, tmp_path, table):
+    known = pd.read_csv(table).rename(columns={"accuracy": "validation_loss"})
+    known["validation_loss"] = 1 - known["validation_loss"]
+    known.to_csv(tmp_path / "losses.csv", index=False)
+    settings |= {
+        "objectives": {"validation_loss": "min", "latency_ms": "min"},
+        "evaluator": {"table": str(tmp_path / "losses.csv")},
+        "budget": {"trials": 5},
+    }
+    run = search(settings, runs=tmp_path)
+    view = LiveView(Console(file=io.StringIO(), width=200, force_terminal=True))
+    with view.shown():
+        view.begin(run, parse_config(settings))
+        view.evaluating(9, Proposal(ARCHITECTURE, 2))
+        status = Console(file=io.StringIO(), width=200)
+        status.print(view.live.get_renderable())
+    best = min(t.metrics["validation_loss"] for t in run.trials if t.feasible)
+    assert f"best validation loss {best:.4f}" in status.file.getvalue()
+    assert f"hypervolume {run.hypervolume():.4f}" in status.file.getvalue()
 
 
 @pytest.mark.parametrize(

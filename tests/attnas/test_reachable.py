@@ -1,11 +1,10 @@
 import pytest
 
-from attnas.evaluator import Constraint
+from attnas.core import Constraint, InputError
 from attnas.reachable import check_reachable
-from attnas.search_space import Backbone, InputError, SearchSpace
-from attnas.search_space.build import build
+from attnas.search_space import Backbone, SearchSpace, build
 
-BACKBONE = Backbone("resnet_cifar", (("depth", 8), ("width", 4)), (1, 8, 8), 10)
+BACKBONE = Backbone("resnet_cifar", (("depth", 8), ("width", 4)), (1, 8, 8), (10,))
 
 
 def parameters(architecture):

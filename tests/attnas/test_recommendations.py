@@ -6,7 +6,7 @@ import json
 from rich.console import Console
 
 from attnas.observer import Observer
-from attnas.results import doubt_of, pareto_table
+from attnas.results import pareto_table, ranking_reliability
 from attnas.search_loop import search
 
 CONFIG = {
@@ -48,16 +48,16 @@ def test_a_search_says_which_budgets_are_kept_and_how_far_its_ranking_is_believe
     asked = next(note for note in observer.notes if note.startswith("Target params <= "))
     assert asked.endswith(": kept.")
     assert ("supernet epoch", 1, 1) in observer.heard
-    verdict = str(doubt_of(run))
+    verdict = str(ranking_reliability(run))
     assert verdict in observer.notes
     assert "All that is shown is stand-alone." in verdict
-    kept = json.loads((run.checkpoints / "oneshot" / "doubt.json").read_text())
+    kept = json.loads((run.checkpoints / "oneshot" / "ranking_reliability.json").read_text())
     assert kept["text"] == verdict
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(pareto_table(run))
     assert verdict[:40] in console.export_text()
 
 
-def test_a_run_of_another_strategy_has_no_such_doubt(tmp_path):
+def test_a_run_of_another_strategy_has_no_such_verdict(tmp_path):
     config = {**CONFIG, "strategy": {"name": "random"}, "budget": {"trials": 1}}
-    assert doubt_of(search(config, runs=tmp_path)) is None
+    assert ranking_reliability(search(config, runs=tmp_path)) is None

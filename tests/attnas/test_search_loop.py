@@ -12,11 +12,11 @@ import pytest
 
 from attnas import search_loop
 from attnas.config import parse_config
-from attnas.evaluator import Screening
+from attnas.core import AttnasError, InputError, Screening
+from attnas.facts import make_facts
+from attnas.problem import make_problem
 from attnas.results import Run
 from attnas.search_loop import Observer, search
-from attnas.search_space import AttnasError, InputError
-from attnas.setup import make_facts, make_problem
 from attnas.strategies import preparing_strategies
 
 
@@ -43,7 +43,7 @@ def test_a_search_spends_its_budget_on_feasible_architectures_alone(settings, tm
     assert all(trial.metrics["latency_ms"] > 1.6 for trial in rejected)
     assert all("accuracy" not in trial.metrics for trial in rejected)
     assert len({trial.architecture for trial in run.trials}) == len(run.trials)
-    assert notes.texts[-1] == "The budget of 25 trials is spent."
+    assert notes.texts[-1] == "Budget used: 25 trials."
     assert notes.texts[1].startswith("Feasible: ")
 
 
@@ -201,7 +201,7 @@ def test_a_search_on_real_images_gives_the_same_accuracies_to_the_last_digit(tmp
     for trial, other in zip(first.trials, again.trials, strict=True):
         assert trial.architecture == other.architecture
         assert trial.metrics["accuracy"] == other.metrics["accuracy"]
-        assert trial.correct == other.correct
+        assert trial.scores == other.scores
         assert set(trial.metrics) >= {"latency_ms", "flops", "activations", "peak_memory_mb"}
     frame = first.frame()
     assert frame.loc[0, "accuracy_difference"] == 0
@@ -275,5 +275,8 @@ def test_a_strategy_that_trains_images_is_refused_before_a_table_makes_a_run(
     with pytest.raises(InputError) as caught:
         search({**settings, "strategy": {"name": name}}, runs=tmp_path)
     assert caught.value.key == "strategy.name"
-    assert "a table has no images" in caught.value.problem
+    assert caught.value.problem == (
+        f"'{name}' trains a network of its own by the built-in training. Leave out 'evaluator', or "
+        "take another strategy."
+    )
     assert not list(tmp_path.iterdir())

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from attnas.search_space import AttnasError, InputError
+from attnas.core import AttnasError, InputError
 from attnas.terminal import check_writable, trial_of
 
 

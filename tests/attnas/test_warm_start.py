@@ -3,10 +3,10 @@ import shutil
 import pytest
 
 from attnas.config import parse_config
+from attnas.core import AttnasError, InputError
+from attnas.problem import make_problem
 from attnas.results import Run
 from attnas.search_loop import Observer, search
-from attnas.search_space import AttnasError, InputError
-from attnas.setup import make_problem
 from attnas.strategies import random_search
 from attnas.warm_start import warm_trials
 
@@ -120,7 +120,7 @@ def test_what_trials_depend_on_must_be_the_same(older, warm, tmp_path, change, d
 
 def test_another_space_is_named_by_the_stage_that_differs(older, warm, tmp_path):
     space = {**warm["search_space"], "stages": {"layer2": {"choice": "none"}}}
-    with pytest.raises(InputError, match="search_space: the choices of layer2, search_space diff"):
+    with pytest.raises(InputError, match="search_space: the options of layer2, search_space diff"):
         search({**warm, "search_space": space}, runs=tmp_path)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attnas.evaluator.latency import measure_reference
+from attnas.evaluator import measure_reference
 from benchmarks import halving
 from benchmarks.record_table import recorded_space, resnet8
 
@@ -22,7 +22,7 @@ def table(tmp_path_factory):
         for epochs in (1, 3, 9):
             rows.append(
                 {
-                    **{stage: str(c) for stage, c in architecture.by_stage.items()},
+                    **architecture.by_name,
                     "epochs": epochs,
                     "accuracy": 0.5 + score + 0.02 * epochs + 0.05 * rng.random() / epochs,
                     "latency_ms": 1 + cost * (not architecture.is_plain),
@@ -73,7 +73,7 @@ def test_all_architectures_trained_fully_cover_the_whole_front(table):
 
 
 def test_both_kinds_of_search_train_for_real(tmp_path, capsys, monkeypatch):
-    module = "attnas.evaluator.evaluator"  # its latencies do not count here
+    module = "attnas.evaluator.screening"  # its latencies do not count here
     monkeypatch.setattr(f"{module}.SCREENING_SECONDS", 0.05)
     monkeypatch.setattr(f"{module}.measure_reference", partial(measure_reference, max_seconds=0.1))
     out = tmp_path / "halving.json"

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from attnas.search_space import InputError
+from attnas.core import InputError
 from benchmarks import signal
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from attnas.search_space import InputError
+from attnas.core import InputError
 from benchmarks import supernet
 
 

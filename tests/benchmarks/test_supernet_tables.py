@@ -3,7 +3,7 @@ import pytest
 from benchmarks import supernet_tables
 
 PLAIN = {
-    "choices": "none none none",
+    "architecture": "none none none",
     "state": "complete",
     "seconds": 10,
     "accuracy": 0.6,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from attnas.evaluator import load_data
-from attnas.evaluator.batches import channel_statistics
+from attnas.evaluator.data.statistics import channel_statistics
 from benchmarks import training
 
 
@@ -36,12 +36,12 @@ def test_ratios_are_medians_of_pairs():
 
 
 def test_the_tutorials_pictures_are_normalised_as_ours():
-    data = load_data("digits", train=50, validation=20)
-    mean, std = channel_statistics(data.train.images)
+    data = load_data("digits", training.TASK, train=50, validation=20)
+    mean, std = channel_statistics(data.train.inputs)
     pictures = training.Pictures(data.train, data, "none")
     image, label = pictures[7]
-    expected = (data.train.images[7].float() - mean[:, None, None]) / std[:, None, None]
+    expected = (data.train.inputs[7].float() - mean[:, None, None]) / std[:, None, None]
     torch.testing.assert_close(image, expected)
-    assert label == data.train.labels[7]
+    assert label == data.train.targets[7]
     cropped, _ = training.Pictures(data.train, data, "crop")[7]
     assert cropped.shape == image.shape

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from attnas.search_space import InputError
+from attnas.core import InputError
 from benchmarks import warm_start
 from benchmarks.warm_start import Plan, conclusion, table
 
@@ -35,7 +35,7 @@ def trainings(**accuracies):
     ]
 
 
-def test_every_start_is_held_against_the_mean_of_the_references():
+def test_every_start_is_compared_with_the_mean_of_the_references():
     done = trainings(
         reference1=[0.125, 0.25, 0.375, 0.5],
         reference2=[0.125, 0.5, 0.375, 0.5],  # the mean is 1/8, 3/8, 3/8, 1/2

@@ -1,19 +1,23 @@
+import math
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnas.evaluator import AdditiveCost, additive_costs
+from attnas.core import AdditiveCost
+from attnas.evaluator import additive_costs
 from attnas.evaluator.complexity import complexity
-from attnas.search_space import Architecture, SearchSpace, blocks
-from attnas.search_space.backbones import make_backbone
-from attnas.search_space.build import build
+from attnas.search_space import BLOCKS, SearchSpace, build, make_backbone
 
-GATES = [name for name, block in blocks().items() if block.kind == "gate"]
+GATES = [name for name, block in BLOCKS.items() if block.kind == "gate"]
 
 
 def space_of(name, identity_start, **arguments):
-    backbone = make_backbone(name=name, arguments=arguments, input_shape=(3, 8, 8), classes=4)
+    backbone = make_backbone(
+        name=name, arguments=arguments, input_shape=(3, 8, 8), output_shape=(4,)
+    )
     placements = ["residual", "pre", "post"] if name != "mobilenetv2" else ["expanded", "post"]
     return SearchSpace.create(
         backbone,
@@ -38,7 +42,7 @@ def test_the_costs_of_a_networks_choices_add_up_to_what_counting_it_whole_gives(
     counted = complexity(build(architecture, seed=0), space.backbone.input_shape)
     for metric, cost in additive_costs(space, ("params", "flops", "activations")).items():
         assert cost.metric == metric
-        assert cost.of(architecture, space) == getattr(counted, metric)
+        assert cost.at(space.positions(architecture)) == getattr(counted, metric)
 
 
 def test_the_plain_backbone_costs_the_base_and_none_adds_nothing():
@@ -48,28 +52,45 @@ def test_the_plain_backbone_costs_the_base_and_none_adds_nothing():
     assert [stage[0] for stage in cost.costs] == [0.0, 0.0, 0.0]
 
 
-def test_the_expected_cost_is_the_mean_over_all_architectures_and_has_its_gradient():
+def test_the_mean_cost_over_all_architectures_is_that_of_the_mean_entries():
     space = SearchSpace.create(
         SPACES[0].backbone, blocks=["none", "se", "eca"], ratios=[2], placements=["residual"]
     )
     cost = additive_costs(space)["flops"]
-    weights = [torch.tensor(w, dtype=torch.float64) for w in ([1, 2, 3], [4, 1, 1], [0, 1, 1])]
-    weights = [(w / w.sum()).requires_grad_() for w in weights]
+    weights = [np.array(w) / sum(w) for w in ([1, 2, 3], [4, 1, 1], [0, 1, 1])]
     mean = sum(
-        cost.of(architecture, space)
-        * torch.stack([w[i] for w, i in zip(weights, positions(space, architecture), strict=True)])
-        .prod()
-        .item()
-        for architecture in space.enumerate()
+        cost.at(place) * math.prod(w[i] for w, i in zip(weights, place, strict=True))
+        for place in map(space.positions, space.enumerate())
     )
-    expected = cost.expected(weights)
-    assert expected.item() == pytest.approx(mean, rel=1e-12)
-    expected.backward()
-    assert weights[1].grad.tolist() == list(cost.costs[1])
+    expected = cost.base + sum(w @ entries for w, entries in zip(weights, cost.costs, strict=True))
+    assert expected == pytest.approx(mean, rel=1e-12)
+    every = [cost.at(space.positions(architecture)) for architecture in space.enumerate()]
+    assert cost.span == (min(every), max(every))
 
 
-def positions(space, architecture):
-    return [o.index(c) for o, c in zip(space.allowed, architecture.choices, strict=True)]
+def test_the_attention_of_single_units_adds_up_too():
+    space = SearchSpace.create(
+        SPACES[0].backbone, blocks=["none", "se"], ratios=[2], placements=["post"], per="unit"
+    )
+    whole = space.at(space.size - 1)
+    assert "none" not in whole.options
+    counted = complexity(build(whole, seed=0), space.backbone.input_shape)
+    assert additive_costs(space)["params"].at(space.positions(whole)) == counted.params
+
+
+@pytest.mark.parametrize("decided", [{"arguments": {"width": [4, 8]}}, {"depth": [1, 2]}])
+def test_what_attention_does_not_decide_does_not_add_up_and_is_refused(decided):
+    backbone = make_backbone(
+        name="resnet_cifar",
+        arguments={"depth": 14, "width": 8},
+        input_shape=(3, 8, 8),
+        output_shape=(4,),
+    )
+    space = SearchSpace.create(
+        backbone, blocks=["none", "se"], ratios=[2], placements=["post"], **decided
+    )
+    with pytest.raises(ValueError, match="only the costs of attention add up exactly"):
+        additive_costs(space)
 
 
 def test_counting_leaves_torchs_generator_as_it_was():
@@ -86,7 +107,9 @@ def test_counting_leaves_torchs_generator_as_it_was():
 def test_what_does_not_add_up_and_what_is_not_in_the_space_are_refused():
     with pytest.raises(ValueError, match=r"^peak_memory_mb: not one of params, flops, activati"):
         additive_costs(SPACES[0], ["peak_memory_mb"])
-    cost = AdditiveCost("params", 1.0, tuple((0.0,) * len(o) for o in SPACES[0].allowed))
-    stranger = Architecture.from_texts(SPACES[0].backbone, ["se:r16@residual", "none", "none"])
-    with pytest.raises(ValueError, match="se:r16@residual is not one of none, cbam:r2@residual"):
-        cost.of(stranger, SPACES[0])
+    cost = AdditiveCost("params", 1.0, tuple((0.0,) * len(o) for o in SPACES[0].options))
+    stranger = SPACES[0].read(["se:r16@residual", "none", "none"])
+    place = SPACES[0].positions(stranger)
+    assert place == [None, 0, 0]
+    with pytest.raises(ValueError, match=r"^\[None, 0, 0\]: an option is not in the search space"):
+        cost.at(place)

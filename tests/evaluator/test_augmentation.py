@@ -75,3 +75,23 @@ def test_auto_mirrors_colour_images_alone():
     assert resolve("auto", 3) == "flip_crop"
     assert resolve("auto", 1) == "crop"
     assert resolve("none", 3) == "none"
+
+
+@pytest.mark.parametrize("augment", ["none", "crop", "flip_crop"])
+def test_maps_are_moved_as_the_images_are(augment):
+    shape = (3, 16, 24)
+    images = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (40, *shape), np.uint8))
+    augmented = drawn(augment, shape, 40)
+    for start, stop in ((0, 25), (25, 40)):
+        moved = augmented(images[start:stop], start)
+        maps = augmented.maps(images[start:stop, 1], start)
+        assert maps.dtype == torch.uint8
+        assert torch.equal(maps, moved[:, 1])
+    assert torch.equal(maps, images[25:, 1]) == (augment == "none")
+
+
+def test_a_map_keeps_the_value_of_pixels_without_a_class():
+    masks = torch.full((6, 8, 8), 3, dtype=torch.uint8)
+    masks[:, :, 4:] = 255
+    moved = drawn("flip_crop", (1, 8, 8), 6).maps(masks, 0)
+    assert set(moved.unique().tolist()) == {3, 255}

@@ -4,14 +4,28 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from attnas.evaluator import FromBackbone, FromScratch, FromSupernet, Recipe, load_data, train
-from attnas.evaluator.training import evaluate
-from attnas.search_space import Architecture, Backbone, InputError, SearchSpace
-from attnas.search_space.backbones import make_backbone
-from attnas.search_space.build import build
-from attnas.search_space.supernet import Supernet
+from attnas.core import InputError
+from attnas.evaluator import (
+    FromBackbone,
+    FromScratch,
+    FromSupernet,
+    Recipe,
+    evaluate,
+    load_data,
+    make_task,
+    train,
+)
+from attnas.search_space import (
+    Architecture,
+    Backbone,
+    SearchSpace,
+    Supernet,
+    build,
+    make_backbone,
+    stage_decisions,
+)
 
-BACKBONE = Backbone("resnet_cifar", (("depth", 8), ("width", 8)), (1, 8, 8), 10)
+BACKBONE = Backbone("resnet_cifar", (("depth", 8), ("width", 8)), (1, 8, 8), (10,))
 PLAIN = Architecture.plain(BACKBONE)
 SPACE = SearchSpace.create(
     BACKBONE, blocks=["none", "se", "cbam"], ratios=[4], placements=["residual", "post"]
@@ -24,9 +38,10 @@ def same(first, second):
 
 
 def test_a_candidate_starts_with_the_accuracy_of_the_trained_backbone(tmp_path):
-    data = load_data("digits", train=300, validation=200)
+    task = make_task("classification", {})
+    data = load_data("digits", task, train=300, validation=200)
     plain = build(PLAIN, seed=0)
-    trained = train(plain, data, RECIPE, seed=0)
+    trained = train(plain, data, task, RECIPE, seed=0)
     state = {name: t.contiguous() for name, t in plain.state_dict().items()}
     save_file(state, tmp_path / "plain.safetensors")
     torch.save({"state_dict": state, "epoch": 1}, tmp_path / "plain.pt")
@@ -35,9 +50,11 @@ def test_a_candidate_starts_with_the_accuracy_of_the_trained_backbone(tmp_path):
         candidate = start.network(
             SPACE.architecture(["se:r4@post", "cbam:r4@residual", "none"]), seed=3
         )
-        score = evaluate(candidate, data.validation, data, RECIPE)
-        assert score.accuracy == trained.accuracy
-        assert score.loss == pytest.approx(trained.loss, rel=1e-4)
+        score = evaluate(candidate, data.validation, data, task, RECIPE)
+        assert score.metrics["accuracy"] == trained.metrics["accuracy"]
+        assert score.metrics["validation_loss"] == pytest.approx(
+            trained.metrics["validation_loss"], rel=1e-4
+        )
 
 
 OWN = """
@@ -75,11 +92,11 @@ def test_names_that_inserted_blocks_change_need_no_mapping(tmp_path, monkeypatch
         arguments={},
         stages={"units": {"units": ["units.*"], "sites": sites}},
         input_shape=(1, 8, 8),
-        classes=10,
+        output_shape=(10,),
     )
     trained = build(Architecture.plain(backbone), seed=7).eval()
     torch.save(trained.state_dict(), "own.pt")
-    architecture = Architecture.from_texts(backbone, [f"se:r2@{placement}"])
+    architecture = Architecture.read(backbone, stage_decisions(backbone), [f"se:r2@{placement}"])
     network = FromBackbone.read(Path("own.pt"), backbone).network(architecture, 0).eval()
     images = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(network(images), trained(images))
@@ -114,7 +131,7 @@ def test_weights_of_another_network_are_refused_with_a_few_names(tmp_path):
     torch.save(renamed, tmp_path / "other.pt")
     more = len(names) - 3
     assert problem(tmp_path / "other.pt") == (
-        f"'{tmp_path / 'other.pt'}' has not the weights of the plain resnet_cifar; "
+        f"'{tmp_path / 'other.pt'}' lacks the weights of the plain resnet_cifar; "
         f"missing: {', '.join(names[:3])} and {more} more; "
         f"unexpected: {', '.join('module.' + n for n in names[:3])} and {more} more."
     )

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import binom
 from torch import nn
 
-from attnas.evaluator.devices import device
+from attnas.evaluator import device
 from attnas.evaluator.latency import Latency, measure_latency, measure_reference, median_interval
 
 SHAPE = (3, 8, 8)

@@ -1,7 +1,7 @@
 """The table on a device whose time is made up: a network takes as long as it has parameters."""
 
 import math
-from contextlib import contextmanager
+import pickle
 
 import numpy as np
 import pytest
@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from attnas.evaluator import AdditiveCost, LatencyTable
+from attnas.core import AdditiveCost
+from attnas.evaluator import LatencyTable
 from attnas.evaluator.latency_table import (
     TableError,
     design,
@@ -18,45 +19,15 @@ from attnas.evaluator.latency_table import (
     make_latency_table,
     wanted_networks,
 )
-from attnas.search_space import Backbone, SearchSpace
-from attnas.search_space.build import build
+from attnas.search_space import Backbone, SearchSpace, build
 
-BACKBONE = Backbone("resnet_cifar", (("depth", 8), ("width", 16)), (3, 8, 8), 4)
+from .counting import CountingDevice, parameters
+
+BACKBONE = Backbone("resnet_cifar", (("depth", 8), ("width", 16)), (3, 8, 8), (4,))
 SPACE = SearchSpace.create(
     BACKBONE, blocks=["none", "se", "eca"], ratios=[2, 4], placements=["residual", "post"]
 )
 MS_A_PARAMETER = 0.0001
-
-
-class CountingDevice:
-    """Moves its clock by 0.1 microseconds for each parameter of the network."""
-
-    name, threads, batch_size = "counting", 1, 1
-
-    def __init__(self, noise=0.0):
-        self.ns, self.noise, self.rng = 0, noise, np.random.default_rng(0)
-
-    def prepare(self, network, input_shape):
-        ns = parameters(network) * MS_A_PARAMETER * 1e6
-
-        def run():
-            self.ns += round(ns * np.exp(self.noise * self.rng.standard_normal()))
-
-        return run
-
-    @contextmanager
-    def measuring(self):
-        yield
-
-    def clock(self):
-        return self.ns
-
-    def describe(self):
-        return {}
-
-
-def parameters(network):
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def latency_ms(architecture):
@@ -65,7 +36,7 @@ def latency_ms(architecture):
 
 @pytest.fixture(scope="module")
 def table():
-    return make_latency_table(SPACE, CountingDevice(noise=0.01))
+    return make_latency_table(SPACE, CountingDevice(MS_A_PARAMETER, noise=0.01))
 
 
 def test_the_table_finds_the_costs_that_add_up_on_networks_it_has_not_seen(table):
@@ -82,13 +53,13 @@ def test_the_table_finds_the_costs_that_add_up_on_networks_it_has_not_seen(table
 
 
 def test_the_entries_are_milliseconds_over_the_plain_backbone_with_their_errors(table):
-    option = [str(c) for c in SPACE.allowed[2]].index("se:r2@residual")
+    option = SPACE.options[2].index("se:r2@residual")
     true = latency_ms(SPACE.architecture(["none", "none", "se:r2@residual"])) - latency_ms(
         SPACE.plain
     )
     assert abs(table.cost.costs[2][option] - true) < 4 * table.standard_errors[2][option]
     assert [stage[0] for stage in table.cost.costs] == [0.0, 0.0, 0.0]
-    assert [len(stage) for stage in table.standard_errors] == [len(o) for o in SPACE.allowed]
+    assert [len(stage) for stage in table.standard_errors] == [len(o) for o in SPACE.options]
 
 
 def test_the_plain_backbone_takes_what_was_measured(table):
@@ -105,7 +76,7 @@ def test_relative_to_another_session_all_figures_are_scaled_alike(table):
 
 
 def test_what_is_surely_above_a_bound_is_above_it_by_more_than_the_margin():
-    cost = AdditiveCost("latency_ms", 2.0, tuple((1.0,) * len(o) for o in SPACE.allowed))
+    cost = AdditiveCost("latency_ms", 2.0, tuple((1.0,) * len(o) for o in SPACE.options))
     table = LatencyTable(SPACE, cost, TableError(0.02, 0.9, 0.9, margin=0.1))
     five = SPACE.at(40)
     assert table.predict(five) == 5.0
@@ -140,8 +111,8 @@ def test_one_network_has_no_error_and_a_table_of_it_is_not_trusted():
 def test_every_option_of_a_stage_stands_about_equally_often(seed, networks):
     found = design(SPACE, np.random.default_rng(seed), networks)
     assert len(set(found)) == len(found) == networks
-    for stage, options in enumerate(SPACE.allowed):
-        counts = [sum(a.choices[stage] == option for a in found) for option in options]
+    for stage, options in enumerate(SPACE.options):
+        counts = [sum(a.options[stage] == option for a in found) for option in options]
         # equal but for an unfinished turn and for a network drawn twice now and then
         assert max(counts) - min(counts) <= 5
 
@@ -156,13 +127,47 @@ def test_a_small_space_is_measured_whole():
 def test_measuring_stops_when_the_time_is_up_and_says_how_far_it_is():
     told = []
     table = make_latency_table(
-        SPACE, CountingDevice(), seconds=0, progress=lambda *args: told.append(args)
+        SPACE, CountingDevice(MS_A_PARAMETER), seconds=0, progress=lambda *args: told.append(args)
     )
     assert told == [(6, 60)]
     assert table.error.networks == 6
 
 
 def test_a_known_latency_of_the_plain_backbone_is_taken():
-    table = make_latency_table(SPACE, CountingDevice(), seconds=0, plain_ms=50.0)
+    table = make_latency_table(SPACE, CountingDevice(MS_A_PARAMETER), seconds=0, plain_ms=50.0)
     assert table.plain_ms == 50.0
     assert 40 < table.cost.base < 60
+
+
+def test_an_architecture_outside_the_space_has_no_prediction(table):
+    with pytest.raises(ValueError, match="an option is not in the search space"):
+        table.predict(SPACE.read(["se:r8@residual", "none", "none"]))
+
+
+def test_widths_and_depths_have_entries_like_attention():
+    backbone = Backbone("resnet_cifar", (("depth", 14), ("width", 8)), (3, 8, 8), (4,))
+    space = SearchSpace.create(
+        backbone,
+        blocks=["none"],
+        ratios=[2],
+        placements=["post"],
+        stages={"layer3": {"blocks": ["none", "se"]}},
+        arguments={"width": [6, 8]},
+        depth=[1, 2],
+    )
+    table = make_latency_table(space, CountingDevice(MS_A_PARAMETER))
+    assert space.names[0] == "width"
+    assert [len(entries) for entries in table.cost.costs] == list(map(len, space.options))
+    truth = [latency_ms(a) for a in space.enumerate()]
+    predicted = [table.predict(a) for a in space.enumerate()]
+    # parameters of a narrower or shallower network do not add up: near the truth, and in order
+    assert kendalltau(predicted, truth).statistic > 0.85
+    narrow = table.cost.costs[0][space.options_of("width").index("6")]
+    shallow = table.cost.costs[space.names.index("layer3.depth")][0]
+    assert narrow < 0
+    assert shallow < 0
+    assert table.predict(space.plain) == table.plain_ms
+
+
+def test_a_table_goes_to_another_process_as_it_is(table):
+    assert pickle.loads(pickle.dumps(table)) == table

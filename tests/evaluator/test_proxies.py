@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from attnas.evaluator import Batches, Data, Pool, Recipe
-from attnas.evaluator.proxies import grad_norm, naswot, proxies, proxy_batch, synflow
-from attnas.results import PROXIES
-from attnas.search_space import Architecture, Backbone
+from attnas.evaluator import BatchProxies, Data, Pool, Recipe, make_task
+from attnas.evaluator.proxies import grad_norm, naswot, proxies, synflow
+from attnas.search_space import Architecture, Backbone, stage_decisions
 
-BACKBONE = Backbone("resnet_cifar", (("depth", 8), ("width", 8)), (1, 8, 8), 3)
+PROXIES = ("synflow", "naswot", "grad_norm")
+BACKBONE = Backbone("resnet_cifar", (("depth", 8), ("width", 8)), (1, 8, 8), (3,))
 
 
 def linear(weight, bias=None):
@@ -77,40 +77,80 @@ def test_naswot_of_two_images_with_one_code_is_minus_infinity():
 def test_grad_norm_is_the_sum_of_the_norms_of_the_layers():
     # At zero p = (1/2, 1/2): dL/dW = (-1/2, 1/2) x^T, |x| = 5, so 5/sqrt(2), and 1/sqrt(2) for b.
     network = linear([[0.0, 0.0], [0.0, 0.0]], [0.0, 0.0])
-    found = grad_norm(network, torch.tensor([[3.0, 4.0]]), torch.tensor([0]))
+    found = grad_norm(network, torch.tensor([[3.0, 4.0]]), torch.tensor([0]), F.cross_entropy)
     assert found == pytest.approx(6 / math.sqrt(2))
 
 
 @pytest.fixture(scope="module")
-def batch():
+def data():
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (30, 1, 8, 8), dtype=torch.uint8, generator=generator)
     pool = Pool(images, torch.arange(30) % 3)
-    data = Data(pool, pool, pool, ("a", "b", "c"), {})
-    return proxy_batch(Batches(data, Recipe(batch_size=16)), 4)
+    return Data(pool, pool, pool, ("a", "b", "c"), {})
 
 
-def test_proxies_are_the_same_at_every_call_and_leave_torch_s_generator(batch):
-    architecture = Architecture.from_texts(BACKBONE, ["se:r4@residual", "none", "cbam:r2@post"])
+def batch_proxies(data, *, seed=4, task="classification", names=PROXIES):
+    return BatchProxies(names, data, make_task(task, {}), Recipe(batch_size=16), seed=seed)
+
+
+def architecture(*options, identity_start=True):
+    return Architecture.read(BACKBONE, stage_decisions(BACKBONE), options, identity_start)
+
+
+def test_proxies_are_the_same_at_every_call_and_leave_torch_s_generator(data):
+    one = architecture("se:r4@residual", "none", "cbam:r2@post")
     before = torch.get_rng_state()
-    first = proxies(architecture, PROXIES, batch, seed=1)
+    found = batch_proxies(data)
+    first = found(one)
     assert list(first) == list(PROXIES)
     assert all(math.isfinite(value) for value in first.values())
-    assert proxies(architecture, PROXIES, batch, seed=1) == first
-    assert proxies(architecture, PROXIES, batch, seed=2) != first
+    assert found(one) == batch_proxies(data)(one) == first
+    assert batch_proxies(data, seed=2)(one) != first
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_proxies_tell_architectures_apart_also_where_these_start_as_the_identity(batch):
-    texts = (["none"] * 3, ["se:r4@pre"] * 3, ["eca@pre"] * 3)
+def test_the_batch_is_the_first_of_the_seed_whatever_the_architecture(data):
+    found = batch_proxies(data)
+    inputs, targets = found._batch
+    assert inputs.shape == (16, 1, 8, 8)
+    again, labels = batch_proxies(data)._batch
+    assert torch.equal(inputs, again)
+    assert torch.equal(targets, labels)
+    one = architecture("se:r4@pre", "none", "none")
+    names = ("naswot", "grad_norm")
+    expected = proxies(one, names, (inputs, targets), F.cross_entropy, seed=4)
+    assert batch_proxies(data, names=names)(one) == expected
+
+
+def test_the_batch_is_in_a_layout_in_which_no_backward_pass_could_end_the_process():
+    """As `safe_layout` says: blocks may have narrow strided convolutions too."""
+    pool = Pool(torch.zeros(20, 3, 8, 8, dtype=torch.uint8), torch.arange(20) % 3)
+    inputs, _ = batch_proxies(Data(pool, pool, pool, ("a", "b", "c"), {}))._batch
+    assert inputs.is_contiguous()
+
+
+def test_proxies_tell_architectures_apart_also_where_these_start_as_the_identity(data):
     found = [
-        proxies(Architecture.from_texts(BACKBONE, t, identity_start=True), PROXIES, batch, seed=1)
-        for t in texts
+        batch_proxies(data, seed=1)(architecture(*texts, identity_start=True))
+        for texts in (["none"] * 3, ["se:r4@pre"] * 3, ["eca@pre"] * 3)
     ]
     for name in PROXIES:
         assert len({values[name] for values in found}) == 3, name
 
 
-def test_an_unknown_proxy_is_refused(batch):
-    with pytest.raises(ValueError, match="there is no proxy 'jacob'; there are synflow, naswot"):
-        proxies(Architecture.plain(BACKBONE), ["jacob"], batch, seed=0)
+def test_a_gradient_is_that_of_the_tasks_loss(data):
+    targets = F.one_hot(data.train.targets, 3)
+    pool = Pool(data.train.inputs, targets)
+    several = Data(pool, pool, pool, data.classes, {})
+    one = architecture("none", "none", "none")
+    labels, classes = (
+        batch_proxies(some, task=task)(one)
+        for some, task in ((several, "multi_label"), (data, "classification"))
+    )
+    assert labels["grad_norm"] != classes["grad_norm"]
+    assert labels["naswot"] == classes["naswot"]
+
+
+def test_an_unknown_proxy_is_refused(data):
+    with pytest.raises(ValueError, match="there is no proxy 'jacob'"):
+        batch_proxies(data, names=["jacob"])(Architecture.plain(BACKBONE))

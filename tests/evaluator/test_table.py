@@ -1,19 +1,20 @@
 import pandas as pd
 import pytest
 
+from attnas.core import METRICS, AttnasError, InputError, Trial
 from attnas.evaluator.table import NotRecorded, Table, TableRow
-from attnas.results import Run, Trial
-from attnas.search_space import AttnasError, Backbone, InputError, SearchSpace
+from attnas.results import Run
+from attnas.search_space import Backbone, SearchSpace
 
-BACKBONE = Backbone("resnet_cifar", (("depth", 8),), input_shape=(3, 8, 8), classes=4)
+BACKBONE = Backbone("resnet_cifar", (("depth", 8),), input_shape=(3, 8, 8), output_shape=(4,))
 SPACE = SearchSpace.create(
     BACKBONE, blocks=["none", "se", "eca"], ratios=[4, 8], placements=["residual"]
 )
 
 
-def row(*choices: str, **cells) -> dict:
-    stages = dict(zip(SPACE.stage_names, choices, strict=True))
-    return {**stages, "epochs": 6, "accuracy": 0.7, "params": 77000, "seconds": 30.0, **cells}
+def row(*options: str, **cells) -> dict:
+    decisions = dict(zip(SPACE.names, options, strict=True))
+    return {**decisions, "epochs": 6, "accuracy": 0.7, "params": 77000, "seconds": 30.0, **cells}
 
 
 ROWS = [
@@ -77,7 +78,8 @@ def test_rows_outside_the_space_and_unfinished_ones_are_counted_and_left_out(wri
 def test_the_frame_of_a_run_is_a_table(write, tmp_path):
     facts = {
         "backbone": BACKBONE.to_dict(),
-        "options": {stage: list(map(str, SPACE.options(stage))) for stage in SPACE.stage_names},
+        "decisions": [decision.to_dict() for decision in SPACE.decisions],
+        "options": {name: list(SPACE.options_of(name)) for name in SPACE.names},
         "objectives": {"accuracy": "max", "params": "min"},
         "constraints": {},
         "plain": {"metrics": {"params": 75000.0}},
@@ -154,16 +156,16 @@ def test_epochs_that_were_not_recorded_are_told_with_those_that_were(write):
 def test_missing_columns_are_told_with_those_that_a_table_has(write, dropped, lacks):
     frame = pd.DataFrame(ROWS).drop(columns=dropped)
     assert message(write(frame), metrics=["accuracy"]) == (
-        f"{lacks} A table has a column for each stage (layer1, layer2, layer3), for epochs, "
+        f"{lacks} A table has a column for each decision (layer1, layer2, layer3), for epochs, "
         f"seconds and each metric; this one has {', '.join(frame.columns)}."
     )
 
 
 def test_a_table_without_any_metric_is_refused(write):
     assert message(write(pd.DataFrame(ROWS).drop(columns=["accuracy", "params"]))) == (
-        "has no column of a metric. Metrics: accuracy, validation_loss, latency_ms, params, "
-        "flops, activations, peak_memory_mb, synflow, naswot, grad_norm."
+        f"has no column of a metric. Metrics: {', '.join(METRICS)}."
     )
+    assert {"accuracy", "dice", "r2", "latency_ms", "synflow"} <= set(METRICS)
 
 
 @pytest.mark.parametrize(
@@ -172,12 +174,12 @@ def test_a_table_without_any_metric_is_refused(write):
         (pd.DataFrame(ROWS).head(0), "it is empty."),
         (
             [row("none", "none", "gc@post"), row("none", "none", "none", accuracy=None)],
-            "of 2, 1 not in the search space (the first: layer3: the choice 'gc@post' lacks a "
+            "of 2, 1 not in the search space (the first: layer3: the option 'gc@post' lacks a "
             "ratio. Write 'gc:r8@post') and 1 not complete with accuracy.",
         ),
         (
             [row("none", "none", "sse@post")],
-            "of 1, 1 not in the search space (the first: layer3: the choice 'sse@post' is not in "
+            "of 1, 1 not in the search space (the first: layer3: the option 'sse@post' is not in "
             "the search space. Allowed: none, eca@residual, se:r4@residual, se:r8@residual).",
         ),
         ([row("none", "none", "none", state="failed")], "of 1, 1 not complete with accuracy."),
@@ -224,3 +226,26 @@ def test_a_file_that_cannot_be_read_is_told_on_one_line(tmp_path, name, content)
     problem = message(path)
     assert problem.startswith("cannot be read: ")
     assert len(problem.splitlines()) == 1
+
+
+def test_widths_and_depths_are_columns_like_attention(write):
+    space = SearchSpace.create(
+        Backbone("resnet_cifar", (("depth", 14), ("width", 8)), (3, 8, 8), (4,)),
+        blocks=["none", "se"],
+        ratios=[4],
+        placements=["residual"],
+        stages={"layer1": {"blocks": ["none"]}, "layer2": {"blocks": ["none"]}},
+        arguments={"width": [8, 16]},
+        depth=[1, 2],
+    )
+    plain = dict(zip(space.names, space.plain.options, strict=True))
+    rows = [
+        {**plain, "epochs": 6, "accuracy": 0.6, "seconds": 1.0},
+        {**plain, "width": "16", "layer3.depth": "1", "epochs": 6, "accuracy": 0.7, "seconds": 1.0},
+        {**plain, "width": "24", "epochs": 6, "accuracy": 0.8, "seconds": 1.0},
+    ]
+    table = Table.load(write(rows), space, metrics=["accuracy"])  # a CSV has numbers there
+    wide = space.architecture({**plain, "width": "16", "layer3.depth": "1"})
+    assert table.lookup(wide, 6).metrics == {"accuracy": 0.7}
+    assert table.lookup(space.plain, 6).metrics == {"accuracy": 0.6}
+    assert table.outside == 1

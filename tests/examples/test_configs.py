@@ -1,5 +1,6 @@
 """The configs of the examples, on few images and for little time."""
 
+import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from attnas import setup
+import attnas
+from attnas import front_latency, problem, setup
 from attnas.config import load_config
-from attnas.evaluator import Data, Pool
-from attnas.evaluator import evaluator as evaluation
+from attnas.entry import run_command
+from attnas.evaluator import Data, Pool, screening
 from attnas.search_loop import search
 
 ROOT = Path(__file__).parents[2]
@@ -22,9 +24,10 @@ SMALL = ["budget.trials=2", "training.epochs=1"] + [
 @pytest.fixture
 def short_measuring(monkeypatch):
     """Latencies are measured for a moment only, and few architectures looked at beforehand."""
-    brief = partial(evaluation.measure_reference, max_seconds=0.1)
-    monkeypatch.setattr(evaluation, "measure_reference", brief)
-    monkeypatch.setattr(evaluation, "SCREENING_SECONDS", 0.05)
+    brief = partial(screening.measure_reference, max_seconds=0.1)
+    monkeypatch.setattr(screening, "measure_reference", brief)
+    monkeypatch.setattr(screening, "SCREENING_SECONDS", 0.05)
+    monkeypatch.setattr(front_latency, "SECONDS_A_TRIAL", 0.05)
     monkeypatch.setattr(sys.modules["attnas.search_loop"], "SHARE_SAMPLES", 2)
 
 
@@ -59,15 +62,60 @@ def test_the_config_for_cifar10_describes_a_search(monkeypatch):
     images = Pool(torch.zeros(10, 3, 32, 32, dtype=torch.uint8), torch.arange(10))
     data = Data(images, images, images, tuple("abcdefghij"), facts={})
     asked = []
-    monkeypatch.setattr(setup, "read_data", lambda wanted: asked.append(wanted) or data)
+    monkeypatch.setattr(
+        problem, "read_data", lambda config, task: asked.append(config.data) or data
+    )
     config = load_config(ROOT / "examples/cifar10.yaml")
-    problem = setup.make_problem(config)
+    made = problem.make_problem(config)
     assert [(data.source, data.train, data.validation) for data in asked] == [
         ("parquet", 20000, 5000)
     ]
-    assert problem.space.backbone.input_shape == (3, 32, 32)
-    assert problem.space.plain in problem.space
-    assert problem.space.size > 10_000
-    assert [str(bound) for bound in problem.constraints] == ["<= 1.15x"]
-    strategy = setup.make_searcher(config, problem)
-    assert strategy.epochs == setup.make_recipe(config).epochs == config.training.epochs
+    assert made.space.backbone.input_shape == (3, 32, 32)
+    assert made.space.plain in made.space
+    assert made.space.size > 10_000
+    assert [str(bound) for bound in made.constraints] == ["<= 1.15x"]
+    strategy = setup.make_searcher(config, made)
+    assert strategy.epochs == config.training.epochs
+
+
+IMAGES = ["data.items=240", "training.epochs=1", "budget.trials=3"]
+DIGITS = [f"data.{part}=100" for part in ("train", "validation", "test")]
+LITTLE = {
+    "segmentation": IMAGES,
+    "multi_label": IMAGES,
+    "regression": IMAGES,
+    "width_depth": [*DIGITS, "training.epochs=1", "budget.trials=4"],
+    "per_unit": [*DIGITS, "training.epochs=1", "budget.trials=4"],
+    "own_training": ["strategy.min_epochs=1", "strategy.max_epochs=3", "budget.epochs=9"],
+}
+
+
+@pytest.mark.parametrize(("example", "changes"), LITTLE.items())
+def test_an_example_ends_in_a_front_a_confirmation_and_an_export_that_rebuilds(
+    example, changes, tmp_path, short_measuring, monkeypatch, capsys
+):
+    monkeypatch.chdir(ROOT)  # one config names its module from there
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    sets = [part for change in changes for part in ("--set", change)]
+    name = example.replace("_", "-")
+    runs = ["--runs", str(tmp_path)]
+
+    def said(*arguments):
+        capsys.readouterr()
+        code = run_command([*arguments, *runs])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return out
+
+    said("search", f"examples/{example}.yaml", *sets)
+    rows = json.loads(said("pareto", name, "--json"))
+    run = attnas.load_run(name, runs=tmp_path)
+    assert [row["trial"] for row in rows if row["best"]] == [run.best().number]
+    assert "plain" in said("confirm", name, "--seeds", "2")
+    exported = tmp_path / "best.yaml"
+    said("export", name, "--output", str(exported))
+    network = attnas.build(exported)
+    found = run.best()
+    assert sum(p.numel() for p in network.parameters()) == found.metrics["params"]
+    assert network(torch.zeros(2, *run.backbone.input_shape)).shape[0] == 2
+    assert tuple(attnas.build(found.architecture).state_dict()) == tuple(network.state_dict())

@@ -6,9 +6,7 @@ import pytest
 import torch
 import yaml
 
-from attnas.search_space import Architecture
-from attnas.search_space.backbones import make_backbone
-from attnas.search_space.build import build
+from attnas.search_space import Architecture, build, make_backbone, stage_decisions
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +20,7 @@ def backbone(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         patch.setattr(sys, "path", list(sys.path))
-        yield make_backbone(**described, input_shape=(1, 8, 8), classes=10)
+        yield make_backbone(**described, input_shape=(1, 8, 8), output_shape=(10,))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +53,7 @@ def test_with_blocks_inserted_it_computes_what_it_computed_before(
 ):
     images, _ = bars
     trained = module.trained_network(**dict(backbone.arguments)).eval()
-    network = build(Architecture.from_texts(backbone, [early, late]), seed=0)
+    network = build(Architecture.read(backbone, stage_decisions(backbone), [early, late]), seed=0)
     with torch.no_grad():
         expected = trained(images)
         torch.testing.assert_close(network.eval()(images), expected, rtol=1e-4, atol=1e-4)

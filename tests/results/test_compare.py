@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attnas.core import InputError
 from attnas.results import Run, compare, compare_rows
 from attnas.results.compare import coverage
-from attnas.search_space import InputError
 
 
 def measured(accuracy: float, latency_ms: float) -> dict:

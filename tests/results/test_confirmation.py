@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from attnas.core import AttnasError, InputError, ItemScores
 from attnas.results import (
     Confirmation,
     Confirmed,
@@ -11,41 +12,38 @@ from attnas.results import (
     read_confirmation,
     write_confirmation,
 )
-from attnas.search_space import AttnasError, InputError
 
-IMAGES = 1000
+ITEMS = 1000
 PLAIN = {"layer1": "none", "layer2": "none"}
-CHOICES = {"layer1": "none", "layer2": "se:r8@residual"}
+OPTIONS = {"layer1": "none", "layer2": "se:r8@residual"}
 
 
 def score(seed: int, right: int) -> ConfirmedScore:
-    """The first `right` images are right."""
-    bits = np.arange(IMAGES) < right
-    return ConfirmedScore(seed, right / IMAGES, np.packbits(bits).tobytes())
+    """The first `right` items are right."""
+    return ConfirmedScore(seed, ItemScores.of("accuracy", np.arange(ITEMS) < right))
 
 
-def confirmed(trial, choices, *right: int) -> Confirmed:
-    return Confirmed(trial, choices, tuple(score(seed, n) for seed, n in enumerate(right, 1)))
+def confirmed(trial, options, *right: int) -> Confirmed:
+    return Confirmed(trial, options, tuple(score(seed, n) for seed, n in enumerate(right, 1)))
 
 
 def confirmation(*right: int, plain=(700, 710), winner: int | None = 12, more=()) -> Confirmation:
     return Confirmation(
         plain=confirmed(0, PLAIN, *plain),
-        front=(confirmed(12, CHOICES, *right), *more),
+        front=(confirmed(12, OPTIONS, *right), *more),
         winner=winner,
         epochs=18,
-        images=IMAGES,
     )
 
 
 def test_a_gain_above_the_interval_is_real():
     found = confirmation(780, 790)
-    # The seeds agree on 0.08, so only the images count: 70 gained with both seeds and 10 with
-    # each alone. Variance of the images' means (70 + 20 / 4 - 80^2 / 1000) / 999, less half
+    # The seeds agree on 0.08, so only the items count: 70 gained with both seeds and 10 with
+    # each alone. Variance of the items' means (70 + 20 / 4 - 80^2 / 1000) / 999, less half
     # the interaction's 10 / 999: 0.08 +- 1.96 sqrt(0.0637 / 1000).
     assert found.verdict() == (
         "Trial 12 (layer1=none layer2=se:r8@residual) beats the plain backbone by 8.00 points "
-        "(95 % interval 6.44 to 9.56, 2 seeds, 1,000 test images): the gain is real."
+        "(95 % interval 6.44 to 9.56, 2 seeds, 1,000 test items): the gain is real."
     )
     assert found.gain_is_real
 
@@ -55,16 +53,16 @@ def test_a_gain_within_the_interval_is_noise_and_says_how_many_seeds_would_tell(
     found = confirmation(716, 704)
     assert found.verdict() == (
         "Trial 12 (layer1=none layer2=se:r8@residual) is 0.50 points above the plain backbone "
-        "(95 % interval -13.48 to 14.48, 2 seeds, 1,000 test images): within noise; "
+        "(95 % interval -13.48 to 14.48, 2 seeds, 1,000 test items): within noise; "
         "about 40 seeds would be needed to tell."
     )
     assert not found.gain_is_real
 
 
-def test_a_loss_below_the_interval_means_that_no_attention_is_best():
+def test_a_loss_below_the_interval_means_that_the_plain_backbone_is_best():
     assert confirmation(600, 610).verdict() == (
         "Trial 12 (layer1=none layer2=se:r8@residual) is 10.00 points below the plain backbone "
-        "(95 % interval -11.75 to -8.25, 2 seeds, 1,000 test images): no attention is best."
+        "(95 % interval -11.75 to -8.25, 2 seeds, 1,000 test items): the plain backbone is best."
     )
 
 
@@ -72,18 +70,18 @@ def test_another_of_the_front_that_came_out_above_is_named_but_does_not_win():
     other = confirmed(7, {"layer1": "eca@post", "layer2": "none"}, 800, 810)
     ending = "; trial 7 of the front came out above it here, which other seeds have to confirm."
     assert (
-        confirmation(600, 610, more=(other,)).verdict().endswith(f": this choice was luck{ending}")
+        confirmation(600, 610, more=(other,))
+        .verdict()
+        .endswith(f": this architecture was luck{ending}")
     )
     assert confirmation(600, 610, more=(other,), winner=None).verdict() == (
-        f"No attention is best: the search itself recommends the plain backbone{ending}"
+        f"The plain backbone is best: the search itself recommends it{ending}"
     )
 
 
 def test_a_search_that_recommends_the_plain_backbone_has_its_verdict():
-    found = Confirmation(confirmed(0, PLAIN, 700, 710), (), None, 18, IMAGES)
-    assert found.verdict() == (
-        "No attention is best: the search itself recommends the plain backbone."
-    )
+    found = Confirmation(confirmed(0, PLAIN, 700, 710), (), None, 18)
+    assert found.verdict() == ("The plain backbone is best: the search itself recommends it.")
     assert not found.gain_is_real
 
 
@@ -93,7 +91,7 @@ def test_equal_trainings_leave_nothing_to_tell():
         .verdict()
         .endswith(
             "is level with the plain backbone (95 % interval 0.00 to 0.00, 2 seeds, 1,000 test "
-            "images): within noise; there is no difference to tell."
+            "items): within noise; there is no difference to tell."
         )
     )
 
@@ -103,12 +101,13 @@ def test_the_summary_has_the_figures_of_the_verdict_in_plain_types():
     assert json.loads(json.dumps(found)) == found
     assert found["verdict"] == confirmation(780, 790).verdict()
     assert found["seeds"] == [1, 2]
-    assert found["plain_accuracy"] == pytest.approx(0.705)
+    assert (found["metric"], found["test_items"]) == ("accuracy", ITEMS)
+    assert found["plain"] == pytest.approx(0.705)
     [entry] = found["front"]
     assert entry["trial"] == found["winner"] == 12
-    assert entry["choices"] == CHOICES
-    assert entry["accuracies"] == [0.78, 0.79]
-    assert entry["accuracy"] == pytest.approx(0.785)
+    assert entry["architecture"] == OPTIONS
+    assert entry["values"] == [0.78, 0.79]
+    assert entry["value"] == pytest.approx(0.785)
     assert entry["difference"] == pytest.approx(0.08)
     assert entry["difference_low"] < 0.08 < entry["difference_high"]
     assert entry["within_noise"] is False
@@ -128,8 +127,8 @@ def test_another_version_or_content_is_refused_with_the_file(tmp_path):
     with pytest.raises(InputError) as refused:
         read_confirmation(path)
     assert str(refused.value) == (
-        f"{path}: version: the confirmation has version 9, this attnas reads version 1. "
-        "Run `attnas confirm` again."
+        f"{path}: version: the confirmation has version 9, this attnas reads versions up "
+        "to 2. Run `attnas confirm` again."
     )
     content["front"] = [{"trial": 12}]
     path.write_text(json.dumps(content))
@@ -143,6 +142,60 @@ def test_another_version_or_content_is_refused_with_the_file(tmp_path):
         read_confirmation(path)
 
 
+def errors(metric: str, *by_seed: float) -> tuple[ConfirmedScore, ...]:
+    """Scores of a metric of which less is better, at about these means."""
+    spread = np.linspace(-0.5, 0.5, 400)
+    return tuple(
+        ConfirmedScore(seed, ItemScores.of(metric, value + spread))
+        for seed, value in enumerate(by_seed, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            (1.5, 1.52),
+            "beats the plain backbone by 0.5000 in mean absolute error (95 % interval -0.5000 to "
+            "-0.5000, 2 seeds, 400 test items): the gain is real.",
+        ),
+        (
+            (2.5, 2.52),
+            "is 0.5000 in mean absolute error above the plain backbone (95 % interval 0.5000 to "
+            "0.5000, 2 seeds, 400 test items): the plain backbone is best.",
+        ),
+        (
+            (1.9, 2.1),
+            "is 0.01000 in mean absolute error below the plain backbone (95 % interval -1.154 to "
+            "1.134, 2 seeds, 400 test items): within noise; about 625 seeds would be needed to "
+            "tell.",
+        ),
+    ],
+)
+def test_of_an_error_less_is_better(values, said):
+    found = Confirmation(
+        plain=Confirmed(0, PLAIN, errors("mean_absolute_error", 2.0, 2.02)),
+        front=(Confirmed(12, OPTIONS, errors("mean_absolute_error", *values)),),
+        winner=12,
+        epochs=18,
+    )
+    verdict = found.verdict()
+    assert verdict.removeprefix("Trial 12 (layer1=none layer2=se:r8@residual) ") == said
+    assert found.gain_is_real == verdict.endswith("the gain is real.")
+    assert Confirmation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert found.summary()["metric"] == "mean_absolute_error"
+
+
+def test_trainings_that_are_scored_by_other_metrics_are_refused():
+    with pytest.raises(ValueError, match=r"^the trainings were scored by other metrics, or on o"):
+        Confirmation(
+            plain=Confirmed(0, PLAIN, errors("mean_absolute_error", 2.0, 2.0)),
+            front=(Confirmed(12, OPTIONS, errors("validation_loss", 2.0, 2.0)),),
+            winner=12,
+            epochs=18,
+        )
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -152,7 +205,7 @@ def test_another_version_or_content_is_refused_with_the_file(tmp_path):
             r"a confirmation needs at least two different seeds, not \[1\]",
         ),
         (
-            {"front": (confirmed(12, CHOICES, 780, 790, 800),)},
+            {"front": (confirmed(12, OPTIONS, 780, 790, 800),)},
             r"trial 12 was not trained with the seeds \[1, 2\]",
         ),
         (
@@ -160,7 +213,7 @@ def test_another_version_or_content_is_refused_with_the_file(tmp_path):
             "the plain backbone is to be given as `plain`, and only there",
         ),
         (
-            {"plain": confirmed(0, CHOICES, 700, 710)},
+            {"plain": confirmed(0, OPTIONS, 700, 710)},
             "the plain backbone is to be given as `plain`, and only there",
         ),
     ],
@@ -170,7 +223,41 @@ def test_what_does_not_fit_together_is_refused(changes, problem):
         replace(confirmation(780, 790), **changes)
 
 
-def test_an_accuracy_that_its_bits_deny_is_refused():
-    wrong = Confirmed(12, CHOICES, (replace(score(1, 780), accuracy=0.9), score(2, 790)))
-    with pytest.raises(ValueError, match=r"^trial 12, seed 1: accuracy 0.9 does not fit its bits"):
-        replace(confirmation(780, 790), front=(wrong,))
+def of_version_1(found: Confirmation) -> dict:
+    """The content as version 1 wrote it, which knew accuracies alone."""
+
+    def entry(confirmed: Confirmed) -> dict:
+        scores = [
+            {
+                "seed": score.seed,
+                "accuracy": score.value,
+                "correct": score.scores.to_dict()["content"],
+            }
+            for score in confirmed.scores
+        ]
+        return {"trial": confirmed.trial, "choices": confirmed.options, "scores": scores}
+
+    return {
+        "version": 1,
+        "winner": found.winner,
+        "epochs": found.epochs,
+        "test_images": found.items,
+        "plain": entry(found.plain),
+        "front": [entry(confirmed) for confirmed in found.front],
+    }
+
+
+def test_what_version_1_wrote_is_read_as_an_equal_confirmation():
+    found = confirmation(780, 790)
+    assert Confirmation.from_dict(of_version_1(found)) == found
+
+
+def test_an_accuracy_of_version_1_that_its_bits_deny_is_refused():
+    content = of_version_1(confirmation(780, 790))
+    content["front"][0]["scores"][0]["accuracy"] = 0.9
+    with pytest.raises(InputError) as refused:
+        Confirmation.from_dict(content)
+    assert str(refused.value) == (
+        "is not a confirmation (ValueError: accuracy 0.9 does not fit its bits (0.78)). "
+        "Run `attnas confirm` again."
+    )

@@ -1,22 +1,21 @@
 import json
 import math
-import sys
 
 import numpy as np
 import pytest
 import torch
 import yaml
 
-from attnas.results import export, export_onnx, export_python, load_export, write_export
-from attnas.search_space import Architecture, AttnasError, InputError
-from attnas.search_space.build import build
+from attnas.core import AttnasError, InputError
+from attnas.results import export, export_python, load_export, write_export
+from attnas.search_space import Architecture, build
 
-CHOICES = {"layer1": "eca@post", "layer2": "none", "layer3": "se:r8@residual"}
+OPTIONS = {"layer1": "eca@post", "layer2": "none", "layer3": "se:r8@residual"}
 
 
 @pytest.fixture
 def chosen(values):
-    return Architecture.from_texts(values["backbone"], CHOICES, identity_start=False)
+    return Architecture.read(values["backbone"], values["decisions"], OPTIONS, identity_start=False)
 
 
 @pytest.fixture
@@ -49,10 +48,15 @@ def test_an_export_says_all_about_its_trial(exported, values):
     stamp = content["provenance"].pop("exported")
     versions = content["provenance"].pop("versions")
     assert content == {
-        "version": 1,
+        "version": 2,
         "plugins": [],
         "backbone": values["facts"]["backbone"],
-        "choices": CHOICES,
+        "decisions": [
+            {"kind": "attention", "stage": "layer1"},
+            {"kind": "attention", "stage": "layer2"},
+            {"kind": "attention", "stage": "layer3"},
+        ],
+        "architecture": OPTIONS,
         "identity_start": False,
         "widths": {"layer3": [[8]]},  # 64 channels, ratio 8; ECA has no width
         "metrics": {
@@ -63,6 +67,7 @@ def test_an_export_says_all_about_its_trial(exported, values):
         "violations": {},
         "device": values["facts"]["device"],
         "data": values["facts"]["data"],
+        "task": {"name": "classification"},
         "recipe": values["facts"]["recipe"],
         "provenance": {
             "run": "small",
@@ -122,18 +127,22 @@ def test_a_folder_that_is_not_there_is_named(exported, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"version": 2}, "version: the version 2 is unknown, this attnas reads 1. "
+        ({"version": 3}, "version: the version 3 is unknown, this attnas reads those up to 2. "
          "Use the attnas that wrote it."),
         ({"version": None}, "version: is missing: this is no exported architecture."),
         ({"backbone": None}, "backbone: is missing."),
-        ({"choices": None}, "choices: is missing."),
+        ({"architecture": None}, "architecture: is missing."),
+        ({"decisions": None}, "decisions: must be a list of decisions."),
+        ({"decisions": {"layer1": "attention"}}, "decisions: must be a list of decisions."),
+        ({"decisions": [{"kind": "atention"}]}, "decisions: unknown kind of decision 'atention'. "
+         "Did you mean 'attention'?"),
         ({"identity_start": None}, "identity_start: is missing."),
-        ({"choices": ["none"]}, "choices: must be a mapping, not ['none']."),
+        ({"architecture": ["none"]}, "architecture: must be a mapping, not ['none']."),
         ({"identity_start": 1}, "identity_start: must be true or false, not 1."),
-        ({"choices": {**CHOICES, "layer3": "se:8"}}, "choices.layer3: cannot read the choice "
-         "'se:8'. Write 'none', 'eca@post' or 'se:r8@residual'."),
-        ({"choices": {"layer1": "none"}}, "choices: choices are given for layer1; resnet_cifar "
-         "has the stages layer1, layer2, layer3."),
+        ({"architecture": {**OPTIONS, "layer3": "se:8"}}, "architecture.layer3: cannot read the "
+         "option 'se:8'. Write 'none', 'eca@post' or 'se:r8@residual'."),
+        ({"architecture": {"layer1": "none"}}, "architecture: options are given for layer1; the "
+         "decisions are layer1, layer2, layer3."),
     ],
 )  # fmt: skip
 def test_a_wrong_export_is_refused_with_file_and_key(exported, tmp_path, change, said):
@@ -176,44 +185,3 @@ def test_an_exported_python_module_builds_the_same_network(chosen):
     exec(compile(export_python(chosen), "exported.py", "exec"), module)
     expected = build(chosen, seed=5)
     assert same_network(module["network"](seed=5), expected, chosen.backbone.input_shape)
-
-
-def test_the_onnx_export_names_the_missing_extra(chosen, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(AttnasError) as caught:
-        export_onnx(torch.nn.Flatten(), (1, 2, 2), tmp_path / "best.onnx")
-    assert str(caught.value) == (
-        "the ONNX export needs the package 'onnx': pip install 'attnas[onnx]'."
-    )
-
-
-def test_a_network_that_onnx_cannot_hold_says_so(tmp_path, monkeypatch):
-    pytest.importorskip("onnxscript")
-
-    def refuse(*arguments, **options):
-        raise torch.onnx.OnnxExporterError("no operator for aten::mystery\nmore for developers")
-
-    monkeypatch.setattr("torch.onnx.export", refuse)
-    network = torch.nn.Flatten().train()
-    with pytest.raises(AttnasError) as caught:
-        export_onnx(network, (1, 2, 2), tmp_path / "best.onnx")
-    assert str(caught.value) == (
-        "the network cannot be written as ONNX: no operator for aten::mystery"
-    )
-    assert network.training
-    assert list(tmp_path.glob("best*")) == []
-
-
-def test_an_onnx_file_computes_what_the_network_computes(chosen, tmp_path, capfd, recwarn):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    network = build(chosen, seed=5).train()
-    path = export_onnx(network, chosen.backbone.input_shape, tmp_path / "best.onnx")
-    assert capfd.readouterr() == ("", "")  # the exporter has much to say
-    assert list(recwarn) == []
-    assert network.training
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    network.eval()
-    for batch in (1, 3):
-        images = torch.randn(batch, *chosen.backbone.input_shape)
-        [logits] = session.run(["logits"], {"images": images.numpy()})
-        torch.testing.assert_close(torch.from_numpy(logits), network(images).detach())

@@ -22,8 +22,8 @@ def test_one_row_a_trial_with_its_figures(filled):
     assert table["state"].tolist() == states
     for trial in filled.trials:
         row = table.iloc[trial.number]
-        for stage, choice in trial.architecture.by_stage.items():
-            assert row[stage] == str(choice)
+        for name, option in trial.architecture.by_name.items():
+            assert row[name] == option
         assert row["latency_ms"] == trial.metrics["latency_ms"]
         assert (row["latency_ms_low"], row["latency_ms_high"]) == (1.9, 3.1)
         assert (row["epochs"], row["seconds"], row["seed"]) == (6, 2.5, 3)
@@ -35,9 +35,9 @@ def test_one_row_a_trial_with_its_figures(filled):
     assert table["reason"].tolist() == ["", "", "", "the loss is NaN", ""]
 
 
-def test_the_difference_to_the_plain_backbone_is_paired_over_the_images(filled):
+def test_the_difference_to_the_plain_backbone_is_paired_over_the_items(filled):
     table = filled.frame()
-    # trial 1 gets 2 of 20 images right that the plain backbone gets wrong, and none wrong
+    # trial 1 gets 2 of 20 items right that the plain backbone gets wrong, and none wrong
     assert table["accuracy_difference"][1] == pytest.approx(2 / 20)
     assert table["accuracy_difference_se"][1] == pytest.approx(math.sqrt(2) / 20)
     assert table["accuracy_difference"][0] == 0
@@ -70,8 +70,9 @@ def test_a_saved_frame_holds_what_a_table_of_results_needs(filled: Run, tmp_path
     complete = saved[saved["state"] == "complete"]
     trials = [trial for trial in filled.trials if trial.state == "complete"]
     for (_, row), trial in zip(complete.iterrows(), trials, strict=True):
-        stages = {stage: row[stage] for stage in filled.backbone.stage_names}
-        assert Architecture.from_texts(filled.backbone, stages) == trial.architecture
+        options = {decision.name: row[decision.name] for decision in filled.decisions}
+        found = Architecture.read(filled.backbone, filled.decisions, options)
+        assert found == trial.architecture
         assert {name: row[name] for name in trial.metrics} == trial.metrics
         assert (row["epochs"], row["seconds"]) == (trial.epochs, trial.seconds)
 

@@ -56,7 +56,7 @@ def test_a_constraint_is_a_line_at_its_bound_in_the_metrics_unit(filled):
 
 def test_hovering_gives_the_architecture_and_all_metrics(filled):
     text = hover(filled, filled.trials[1])
-    for stage, choice in filled.trials[1].architecture.by_stage.items():
+    for stage, choice in filled.trials[1].architecture.by_name.items():
         assert f"<br>{stage}: {choice}<br>" in text
     assert "<b>Trial 1</b>, 6 epochs" in text
     assert "<br>accuracy: 60.00 %<br>" in text

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from optuna.trial import TrialState
 
+from attnas.core import AttnasError, InputError
 from attnas.results import Run
 from attnas.results.database import from_environment
-from attnas.search_space import AttnasError, InputError
 
 
 @pytest.fixture
@@ -85,8 +85,7 @@ def test_optuna_reads_trials_values_and_constraints(create, url, trial):
     ]  # fmt: skip
     assert [t.number for t in study.trials] == [0, 1, 2]
     assert complete.values == [trial(0).metrics["accuracy"], trial(0).metrics["latency_ms"]]
-    texts = {s: str(c) for s, c in trial(0).architecture.by_stage.items()}
-    assert complete.params == texts
+    assert complete.params == trial(0).architecture.by_name
     assert infeasible.system_attrs["constraints"] == [0.25]
     assert endless.values == [0.5, float("inf")]
     assert study.metric_names == ["accuracy", "latency_ms"]

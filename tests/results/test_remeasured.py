@@ -2,8 +2,8 @@
 
 import pytest
 
+from attnas.core import AttnasError
 from attnas.results import FRONT_LATENCY_FILE, Remeasured, Run
-from attnas.search_space import AttnasError
 
 PLAIN = {"ms": 2.0, "low": 1.99, "high": 2.01}
 
@@ -31,7 +31,7 @@ def test_a_trial_that_breaks_the_bound_now_leaves_the_front(filled):
     assert filled.recorded[1].feasible
 
 
-def test_other_broken_constraints_stay_and_a_mended_one_goes(run, trial):
+def test_other_broken_constraints_stay_and_one_that_is_kept_now_goes(run, trial):
     broken = {"latency_ms <= 1.15x": 0.1, "accuracy >= 0.8": 0.2}
     run.append(trial(0, violations=broken))
     run.remeasure({0: Remeasured(2.0, 1.9, 2.1, {})}, PLAIN)

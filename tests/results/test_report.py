@@ -5,9 +5,17 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from attnas.results import Confirmation, Confirmed, ConfirmedScore, report, write_confirmation
-from attnas.results.report import headline, page
-from attnas.search_space import Architecture, AttnasError
+from attnas.core import AttnasError, ItemScores
+from attnas.results import (
+    Confirmation,
+    Confirmed,
+    ConfirmedScore,
+    report,
+    report_page,
+    write_confirmation,
+)
+from attnas.results.headline import headline
+from attnas.search_space import Architecture
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -51,20 +59,18 @@ class Page(HTMLParser):
 
 
 def confirmation(run, right: int) -> Confirmation:
-    def entry(trial, choices, count):
-        bits = np.packbits(np.arange(1000) < count).tobytes()
-        scores = tuple(ConfirmedScore(seed, count / 1000, bits) for seed in (1, 2))
-        return Confirmed(trial, choices, scores)
+    def entry(trial, options, count):
+        scores = ItemScores.of("accuracy", np.arange(1000) < count)
+        return Confirmed(trial, options, tuple(ConfirmedScore(seed, scores) for seed in (1, 2)))
 
-    stages = run.backbone.stage_names
     winner = run.best()
-    choices = {stage: str(choice) for stage, choice in winner.architecture.by_stage.items()}
-    plain = entry(0, dict.fromkeys(stages, "none"), 700)
-    return Confirmation(plain, (entry(winner.number, choices, right),), winner.number, 18, 1000)
+    plain = entry(0, run.plain_architecture.by_name, 700)
+    other = entry(winner.number, winner.architecture.by_name, right)
+    return Confirmation(plain, (other,), winner.number, 18)
 
 
 def test_the_page_loads_nothing_from_anywhere(filled):
-    found = Page(page(filled))
+    found = Page(report_page(filled))
     assert not found.open
     assert not found.of("link")
     loading = ("src", "href", "data", "action", "poster", "srcset", "xlink:href")
@@ -78,10 +84,10 @@ def test_the_page_loads_nothing_from_anywhere(filled):
 def test_the_page_says_what_was_found_with_its_uncertainty(filled):
     assert headline(filled) == (
         f"Best within latency_ms <= 1.15x: trial 1 ({filled.trials[1].architecture}) with "
-        "accuracy 60.00 %, +10.00 ± 7.07 points to the plain backbone on 20 images, within "
+        "accuracy 60.00 %, +10.00 ± 7.07 points to the plain backbone on 20 items, within "
         "noise, at latency 2.200 ms (1.10 times plain)."
     )
-    text = Page(page(filled)).text
+    text = Page(report_page(filled)).text
     assert headline(filled) in text
     assert "Not confirmed yet: the best of many trials is partly luck." in text
     assert "attnas confirm small" in text
@@ -96,18 +102,18 @@ def test_a_confirmation_in_the_folder_gives_its_verdict(filled, tmp_path):
     assert "Not confirmed yet" not in read.text
     assert "78.00 %" in read.text
     assert {"class": "status confirmed"} in read.of("p")
-    noise = Page(page(filled, confirmation(filled, 701)))
+    noise = Page(report_page(filled, confirmation(filled, 701)))
     assert {"class": "status open"} in noise.of("p")
 
 
 def test_a_confirmation_of_an_earlier_winner_is_called_so(filled, trial):
     found = confirmation(filled, 780)
     filled.append(trial(5, metrics={"accuracy": 0.9, "latency_ms": 2.0, "params": 1}))
-    assert "The search recommends another trial by now" in Page(page(filled, found)).text
+    assert "The search recommends another trial by now" in Page(report_page(filled, found)).text
 
 
 def test_all_trials_are_in_the_table_with_their_reasons(filled):
-    read = Page(page(filled))
+    read = Page(report_page(filled))
     roles = [a["class"] for a in read.of("tr") if "class" in a]
     assert roles == ["front", "best", "infeasible", "failed", "dominated"]
     assert "the loss is NaN" in read.text
@@ -122,7 +128,7 @@ def test_what_users_wrote_is_escaped_everywhere(run, trial):
     run.append(trial(2, state="infeasible", violations={evil: 0.1}, metrics={"latency_ms": 9.0}))
     run.name, run.config, run.environment = evil, {"name": evil}, {evil: evil}
     run.facts = run.facts | {"data": {evil: [evil]}}
-    read = Page(page(run))
+    read = Page(report_page(run))
     assert not read.open
     assert not read.of("img")
     assert read.text.count("onerror=alert(1)") >= 6
@@ -130,25 +136,25 @@ def test_what_users_wrote_is_escaped_everywhere(run, trial):
 
 
 def test_figures_cannot_end_the_element_that_they_stand_in(filled):
-    [embedded] = re.findall(r'id="figures">(.*?)</script>', page(filled), re.DOTALL)
+    [embedded] = re.findall(r'id="figures">(.*?)</script>', report_page(filled), re.DOTALL)
     assert "<" not in embedded
     assert "<br>layer1:" in json.loads(embedded)["front-1"]["data"][0]["hovertext"][0]
 
 
 def test_dollars_in_names_are_left_alone(run):
     run.name = "$title $$ ${name}"
-    assert "Search $title $$ ${name}" in Page(page(run)).text
+    assert "Search $title $$ ${name}" in Page(report_page(run)).text
 
 
 def test_a_databases_password_is_not_in_the_page(run):
     run.config = run.config | {"storage": "postgresql://user:secret@host/name"}
-    text = page(run)
+    text = report_page(run)
     assert "secret" not in text
     assert "postgresql://user:***@host/name" in text
 
 
 def test_tables_have_headers_and_figures_labels(filled):
-    read = Page(page(filled, confirmation(filled, 780)))
+    read = Page(report_page(filled, confirmation(filled, 780)))
     assert all(a.get("scope") in ("col", "row") for a in read.of("th"))
     figures = [a for a in read.of("div") if a.get("class") == "figure"]
     assert {a["id"] for a in figures} == set(read.figures) == {"front-1", "hypervolume"}
@@ -162,7 +168,7 @@ def test_tables_have_headers_and_figures_labels(filled):
 
 
 def test_every_row_of_the_table_of_trials_has_a_cell_a_heading(filled):
-    text = page(filled)
+    text = report_page(filled)
     [table] = re.findall(r'<table class="sortable">.*?</table>', text, re.DOTALL)
     head, body = table.split("<tbody>")
     counts = {len(re.findall("<t[dh][ >]", row)) for row in body.split("</tr>")[:-1]}
@@ -192,21 +198,21 @@ def test_every_row_of_the_table_of_trials_has_a_cell_a_heading(filled):
 def test_a_run_with_nothing_to_show_says_so(run, trial, changes, expected):
     for number, fields in enumerate(changes):
         run.append(trial(number, **fields))
-    text = Page(page(run)).text
+    text = Page(report_page(run)).text
     assert expected in text
     assert "There is nothing to confirm yet." in text
 
 
 def test_one_trial_without_the_plain_backbone_is_reported(run, trial, values):
     texts = ["none", "eca@post", "none"]
-    architecture = Architecture.from_texts(values["backbone"], texts)
+    architecture = Architecture.read(values["backbone"], values["decisions"], texts)
     metrics = {"accuracy": 0.7, "latency_ms": 2.2, "params": 1}
-    run.append(trial(0, architecture=architecture, metrics=metrics, intervals={}, correct=b""))
+    run.append(trial(0, architecture=architecture, metrics=metrics, intervals={}, scores=None))
     assert headline(run) == (
         "Best within latency_ms <= 1.15x: trial 0 (layer1=none layer2=eca@post layer3=none) "
         "with accuracy 70.00 % at latency 2.200 ms (1.10 times plain)."
     )
-    assert headline(run) in Page(page(run)).text
+    assert headline(run) in Page(report_page(run)).text
 
 
 def test_the_plain_backbone_as_the_best_is_called_so(run, trial, values):
@@ -214,7 +220,7 @@ def test_the_plain_backbone_as_the_best_is_called_so(run, trial, values):
     plain = Architecture.plain(values["backbone"])
     run.append(trial(0, architecture=plain, metrics=metrics))
     assert headline(run) == (
-        "No attention found so far beats the plain backbone within latency_ms <= 1.15x: "
+        "Nothing found so far beats the plain backbone within latency_ms <= 1.15x: "
         "accuracy 70.00 % at latency 2.000 ms (1.00 times plain)."
     )
 

@@ -4,20 +4,9 @@ import math
 import numpy as np
 import pytest
 
-from attnas.results import METRICS, pareto_rows, show_rows
-from attnas.results.rows import (
-    flatten,
-    heading,
-    named,
-    nothing_feasible,
-    plain_metrics,
-    points,
-    recommended,
-    shown,
-    stage_rows,
-)
-from attnas.search_space import Architecture
-from attnas.search_space.build import build
+from attnas.results import nothing_feasible, pareto_rows, show_rows
+from attnas.results.rows import decision_rows, flatten, plain_metrics, recommended
+from attnas.search_space import Architecture, build
 
 
 def test_the_front_comes_best_first_with_what_is_recommended(filled):
@@ -52,20 +41,24 @@ def test_a_run_without_a_feasible_trial_has_no_rows(run, trial):
 
 def test_without_the_plain_backbone_differences_are_null(run, trial, values):
     texts = ["none", "eca@post", "none"]
-    run.append(trial(0, architecture=Architecture.from_texts(values["backbone"], texts)))
+    architecture = Architecture.read(values["backbone"], values["decisions"], texts)
+    run.append(trial(0, architecture=architecture))
     [row] = pareto_rows(run)
     assert row["accuracy_difference"] is None
     assert row["within_noise"] is None
 
 
-def test_the_parameters_of_the_stages_are_those_that_the_network_gained(values):
+def test_the_parameters_of_the_decisions_are_those_that_the_network_gained(values):
     backbone = values["backbone"]
     texts = ["se:r8@residual", "none", "eca@post"]
-    architecture = Architecture.from_texts(backbone, texts)
+    architecture = Architecture.read(backbone, values["decisions"], texts)
     gained = _size(architecture) - _size(Architecture.plain(backbone))
-    rows = stage_rows(architecture)
+    rows = decision_rows(architecture)
     assert sum(row["params"] for row in rows) == gained
-    assert [row["choice"] for row in rows] == texts
+    assert [row["decision"] for row in rows] == ["layer1", "layer2", "layer3"]
+    assert {row["kind"] for row in rows} == {"attention"}
+    assert [row["option"] for row in rows] == texts
+    assert [row["plain"] for row in rows] == [False, True, False]
     assert [row["widths"] for row in rows] == [[[4]], [], []]  # 16 / 8 = 2, but at least 4
     assert [len(row["sites"]) for row in rows] == [1, 0, 1]
     modules = dict(build(Architecture.plain(backbone)).named_modules())
@@ -106,41 +99,6 @@ def test_showing_an_untrained_trial_says_what_it_broke(filled):
 def test_accuracy_of_the_plain_backbone_counts_only_after_equal_epochs(filled, trial):
     assert plain_metrics(filled, trial(9, epochs=2)) == {"latency_ms": 2.0, "params": 77000}
     assert plain_metrics(filled, trial(9, epochs=6))["accuracy"] == 0.5
-
-
-@pytest.mark.parametrize(
-    ("metric", "value", "text"),
-    [
-        ("accuracy", 0.63824, "63.82 %"),
-        ("latency_ms", 2.0, "2.000"),
-        ("latency_ms", 0.01234567, "0.01235"),
-        ("latency_ms", 12345.6, "12,346"),
-        ("latency_ms", 0.0, "0.000"),
-        ("params", 77850.0, "77,850"),
-        ("flops", 12_480_000, "12.48 M"),
-        ("peak_memory_mb", 1.5, "1.500"),
-        ("accuracy", None, "-"),
-        ("latency_ms", math.nan, "-"),
-        ("latency_ms", math.inf, "inf"),
-    ],
-)
-def test_figures_are_shown_in_their_units_with_four_digits(metric, value, text):
-    assert shown(metric, value) == text
-
-
-def test_names_have_their_units():
-    assert [heading(name) for name in METRICS] == [
-        *("accuracy", "validation loss (nats)", "latency (ms)", "params", "flops", "activations"),
-        *("peak memory (MB)", "synflow", "naswot", "grad norm"),
-    ]
-    assert named("latency_ms", 2.0) == "latency 2.000 ms"
-    assert named("params", 10) == "params 10"
-
-
-def test_differences_are_in_points():
-    assert points(0.013, 0.0045) == "+1.30 ± 0.45"
-    assert points(-0.013, None) == "-1.30"
-    assert points(None, None) == "-"
 
 
 def test_nothing_feasible_is_explained(run, trial):

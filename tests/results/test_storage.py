@@ -13,28 +13,50 @@ import pytest
 import sqlalchemy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from optuna.trial import TrialState
 
-from attnas.results import Objective, Run, Trial
+from attnas.core import AttnasError, InputError, ItemScores, Objective, Trial
+from attnas.results import Run
 from attnas.results.storage import TrialStore, decode, encode, shown
-from attnas.search_space import Architecture, AttnasError, Backbone, Choice, InputError
+from attnas.search_space import (
+    Architecture,
+    Argument,
+    AttentionOption,
+    Backbone,
+    Depth,
+    stage_decisions,
+)
 
 OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
-BACKBONE = Backbone("resnet_cifar", (("depth", 8),), (3, 8, 8), 10)
+BACKBONE = Backbone("resnet_cifar", (("depth", 8),), (3, 8, 8), (10,))
+STAGES = stage_decisions(BACKBONE)
+DECISIONS = (*STAGES, Argument("depth"), Depth("layer1"))
 
 names = st.text(string.ascii_lowercase + "_ <=.%é", min_size=1, max_size=8)
 numbers = st.floats() | st.integers(0, 2**53)
-choices = st.builds(
-    Choice,
+options = st.builds(
+    AttentionOption,
     st.sampled_from(["se", "eca", "scse"]),
     st.none() | st.integers(1, 64),
     st.sampled_from(["pre", "residual"]),
-) | st.just(Choice("none"))
+) | st.just(AttentionOption("none"))
+attention = options.map(str)
+depths = st.integers(1, 99).map(str)
+scores = st.builds(
+    ItemScores.of,
+    st.sampled_from(["accuracy", "r2"]),
+    arrays(bool, st.integers(1, 40)) | arrays("float32", st.integers(1, 40)),
+)
 trials = st.builds(
     Trial,
     number=st.integers(0, 10**6),
     architecture=st.builds(
-        Architecture, st.just(BACKBONE), st.tuples(choices, choices, choices), st.booleans()
+        Architecture,
+        st.just(BACKBONE),
+        st.just(DECISIONS),
+        st.tuples(attention, attention, attention, depths, depths),
+        st.booleans(),
     ),
     epochs=st.integers(1, 1000),
     state=st.sampled_from(["complete", "infeasible", "failed"]),
@@ -45,10 +67,9 @@ trials = st.builds(
     seconds=st.floats(),
     seed=st.integers(0, 2**63),
     started=st.datetimes(datetime(2000, 1, 1)).map(lambda moment: moment.isoformat() + "+00:00"),
-    correct=st.binary(max_size=20),
-    of=st.none() | st.integers(1, 1000),
+    scores=st.none() | scores,
+    schedule_epochs=st.none() | st.integers(1, 1000),
     half_size=st.booleans(),
-    validation_images=st.integers(0, 10**6),
     uncounted=st.lists(names, max_size=3).map(tuple),
 )
 
@@ -56,14 +77,15 @@ trials = st.builds(
 @given(trials)
 def test_a_trial_comes_back_from_strict_json_as_it_was(trial):
     text = json.dumps(encode(trial), allow_nan=False)
-    found = decode(trial.number, json.loads(text), BACKBONE)
+    found = decode(trial.number, json.loads(text), BACKBONE, DECISIONS)
     assert repr(found) == repr(trial)  # NaN is not equal to itself, but reads the same
+    assert found.scores == trial.scores
 
 
 def test_numpy_numbers_are_stored_as_what_they_mean(trial):
     measured = {"accuracy": np.float32(0.5), "params": np.int64(7), "flops": np.float64("inf")}
     text = json.dumps(encode(trial(0, metrics=measured)), allow_nan=False)
-    metrics = decode(0, json.loads(text), BACKBONE).metrics
+    metrics = decode(0, json.loads(text), BACKBONE, STAGES).metrics
     assert metrics == {"accuracy": 0.5, "params": 7, "flops": float("inf")}
     assert [type(value) for value in metrics.values()] == [float, int, float]
 
@@ -92,10 +114,11 @@ def test_a_store_gives_back_what_was_appended(template, tmp_path_factory, values
         for number, trial in enumerate(stored):
             numbered = replace(trial, number=number)
             store.append(numbered, values["options"], OBJECTIVES, ["latency_ms <= 1.15x"])
-        found = store.load(BACKBONE)
+        found = store.load(BACKBONE, DECISIONS)
         assert store.count() == len(stored)
-    expected = [repr(decode(n, encode(trial), BACKBONE)) for n, trial in enumerate(stored)]
-    assert list(map(repr, found)) == expected
+    written = [decode(n, encode(trial), BACKBONE, DECISIONS) for n, trial in enumerate(stored)]
+    assert list(map(repr, found)) == list(map(repr, written))
+    assert [trial.scores for trial in found] == [trial.scores for trial in stored]
 
 
 def test_optuna_sees_params_values_states_and_constraints(file, append, trial, values):
@@ -113,7 +136,7 @@ def test_optuna_sees_params_values_states_and_constraints(file, append, trial, v
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert study.metric_names == ["accuracy", "latency_ms"]
     expected = trial(0)
-    assert complete.params == {s: str(c) for s, c in expected.architecture.by_stage.items()}
+    assert complete.params == expected.architecture.by_name
     assert {tuple(d.choices) for d in complete.distributions.values()} == {
         tuple(texts) for texts in values["options"].values()
     }
@@ -125,13 +148,13 @@ def test_optuna_sees_params_values_states_and_constraints(file, append, trial, v
     assert [t.number for t in study.best_trials] == [0]
 
 
-def test_a_choice_outside_the_options_is_stored_without_a_param(file, append, trial):
-    outside = Architecture.from_texts(
-        BACKBONE, {"layer1": "cbam:r4@pre", "layer2": "none", "layer3": "none"}
+def test_an_option_outside_the_space_is_stored_without_a_param(file, append, trial):
+    outside = Architecture.read(
+        BACKBONE, STAGES, {"layer1": "cbam:r4@pre", "layer2": "none", "layer3": "none"}
     )
     with closing(TrialStore(file, "small")) as store:
         append(store, trial(0, architecture=outside))
-        assert store.load(BACKBONE)[0].architecture == outside
+        assert store.load(BACKBONE, STAGES)[0].architecture == outside
     study = optuna.load_study(study_name="small", storage=f"sqlite:///{file}")
     assert set(study.trials[0].params) == {"layer2", "layer3"}
 
@@ -183,7 +206,7 @@ def damaged(file):
 def test_a_database_that_is_none_any_more_says_so(file, damage, said):
     damage(file)
     with pytest.raises(AttnasError) as caught:
-        TrialStore(file, "small").load(BACKBONE)
+        TrialStore(file, "small").load(BACKBONE, STAGES)
     assert str(caught.value) == f"{file}: {said}"
 
 
@@ -197,7 +220,7 @@ def test_a_trial_that_attnas_did_not_write_is_named(file):
     study = optuna.load_study(study_name="small", storage=f"sqlite:///{file}")
     study.add_trial(optuna.create_trial(values=[0.5, 1.0]))
     with closing(TrialStore(file, "small")) as store, pytest.raises(AttnasError) as caught:
-        store.load(BACKBONE)
+        store.load(BACKBONE, STAGES)
     assert str(caught.value) == (
         f"{file}: trial 0 of the study 'small' was not written by attnas. "
         "Remove it with Optuna, or restore a copy."
@@ -212,7 +235,7 @@ def test_a_trial_that_lacks_an_entry_is_named(file, append, trial):
                 "UPDATE trial_user_attributes SET value_json = replace(value_json, 'epochs', 'e')"
             )
         with pytest.raises(AttnasError) as caught:
-            store.load(BACKBONE)
+            store.load(BACKBONE, STAGES)
     assert str(caught.value) == f"{file}: trial 0 is damaged ('epochs'). Restore a copy."
 
 
@@ -231,9 +254,9 @@ def test_a_locked_database_says_so_and_keeps_what_it_has(file, append, trial):
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(AttnasError) as caught:
                 append(store, trial(1))
-            assert store.load(BACKBONE) == [trial(0)]
+            assert store.load(BACKBONE, STAGES) == [trial(0)]
         append(store, trial(1))
-        assert store.load(BACKBONE) == [trial(0), trial(1)]
+        assert store.load(BACKBONE, STAGES) == [trial(0), trial(1)]
     assert str(caught.value) == (
         f"{file}: the database is locked by another program. Close that and run the command "
         "again; all finished trials are kept."
@@ -269,7 +292,7 @@ def test_a_full_or_read_only_disk_loses_nothing(file, append, trial, before, aft
             append(store, trial(1, reason="x" * 100_000))
         pragma = after
         append(store, trial(1))
-        assert store.load(BACKBONE) == [trial(0), trial(1)]
+        assert store.load(BACKBONE, STAGES) == [trial(0), trial(1)]
     assert str(caught.value) == f"{file}: {said}"
 
 
@@ -281,7 +304,7 @@ def test_a_run_in_a_read_only_folder_can_be_read(file, append, trial, monkeypatc
         store.close()
     monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
     with closing(TrialStore(file, "small")) as reader:
-        assert reader.load(BACKBONE) == [trial(0)]
+        assert reader.load(BACKBONE, STAGES) == [trial(0)]
         monkeypatch.setattr("time.sleep", lambda seconds: None)
         with pytest.raises(AttnasError, match="cannot be written: file or folder are read-only"):
             append(reader, trial(1))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from attnas.core import ItemScores
 from attnas.results import (
     Confirmation,
     Confirmed,
@@ -39,14 +40,14 @@ def test_every_figure_of_the_front_is_whole_at_every_width(filled, width):
     assert "…" not in text
     for part in ("60.00 %", "+10.00 ± 7.07 ~", "2.200", "1.900..3.100", "plain", "best", "knee"):
         assert part in text
-    for stage, choice in filled.trials[1].architecture.by_stage.items():
-        assert stage in text
-        assert str(choice) in text
+    for name, option in filled.trials[1].architecture.by_name.items():
+        assert name in text
+        assert option in text
 
 
 def test_a_wide_terminal_has_a_line_a_trial(filled):
     text = lines(pareto_table(filled), 160)
-    chosen = filled.trials[1].architecture.choices
+    chosen = filled.trials[1].architecture.options
     assert text[0].split() == (
         [
             "trial",
@@ -63,7 +64,7 @@ def test_a_wide_terminal_has_a_line_a_trial(filled):
     )
     assert text[2].split() == [
         *("1", "best", "60.00", "%", "+10.00", "±", "7.07", "~", "2.200", "1.900..3.100"),
-        *("78,000", *map(str, chosen)),
+        *("78,000", *chosen),
     ]
     assert text[4] == "Constraints: latency_ms <= 1.15x."
     assert text[5].endswith("~ within noise (less than 1.96 standard errors).")
@@ -73,12 +74,12 @@ def test_a_run_without_a_front_says_why(run):
     assert printed(pareto_table(run)) == "No trial has finished yet.\n"
 
 
-def test_a_trial_is_shown_stage_by_stage_against_the_plain_backbone(filled):
+def test_a_trial_is_shown_by_decision_against_the_plain_backbone(filled):
     text = lines(show_table(filled, filled.trials[1]))
     assert text[0] == "Trial 1 of small  feasible, 6 epochs, 2 s"
     rows = [line.split() for line in text]
-    for stage, choice in filled.trials[1].architecture.by_stage.items():
-        assert any(row[:2] == [stage, str(choice)] for row in rows)
+    for name, option in filled.trials[1].architecture.by_name.items():
+        assert any(row[:2] == [name, option] for row in rows)
     assert ["latency", "(ms)", "2.200", "1.900..3.100", "2.000", "1.100x"] in rows
     assert ["accuracy", "60.00", "%", "50.00", "%", "+10.00", "±", "7.07", "~"] in rows
 
@@ -95,7 +96,7 @@ def test_a_failed_trial_shows_its_reason_as_it_is(run, trial):
 def test_trainings_of_other_lengths_are_told_apart(run, trial):
     best = {"accuracy": 0.9, "latency_ms": 3.0, "params": 1}
     fast = {"accuracy": 0.4, "latency_ms": 1.0, "params": 1}
-    run.append(trial(0, metrics=fast, epochs=2, of=18, half_size=True))
+    run.append(trial(0, metrics=fast, epochs=2, schedule_epochs=18, half_size=True))
     run.append(trial(1, metrics=best, epochs=18))
     head, _, longer, shorter = lines(pareto_table(run), 160)[:4]
     assert head.split()[:2] == ["trial", "epochs"]
@@ -113,10 +114,9 @@ def test_operators_that_flops_lack_are_named(run, trial):
 
 
 def test_a_confirmation_is_a_line_an_architecture():
-    def entry(trial, choices, right):
-        bits = np.packbits(np.arange(1000) < right).tobytes()
-        scores = tuple(ConfirmedScore(seed, right / 1000, bits) for seed in (1, 2))
-        return Confirmed(trial, choices, scores)
+    def entry(trial, options, right):
+        scores = ItemScores.of("accuracy", np.arange(1000) < right)
+        return Confirmed(trial, options, tuple(ConfirmedScore(seed, scores) for seed in (1, 2)))
 
     text = lines(
         confirmation_table(
@@ -128,7 +128,6 @@ def test_a_confirmation_is_a_line_an_architecture():
                 ),
                 3,
                 18,
-                1000,
             )
         )
     )
@@ -136,7 +135,7 @@ def test_a_confirmation_is_a_line_an_architecture():
     assert ["-", "plain", "70.00", "%"] in rows
     assert rows.index(["4", "80.00", "%", "+10.00", "(+8.14..+11.86)", "layer1", "se:r8@residual"])
     assert ["3", "best", "70.20", "%", "+0.20", "(-0.08..+0.48)", "~", "layer1", "eca@post"] in rows
-    assert text[-2].startswith("1,000 test images, 18 epochs, seeds 1, 2;")
+    assert text[-2].startswith("1,000 test items, 18 epochs, seeds 1, 2;")
 
 
 def test_runs_are_compared_in_a_line_each(filled, other_run, trial):

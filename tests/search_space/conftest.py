@@ -1,12 +1,27 @@
-"""Networks of a user's own, in a module of the working directory."""
+"""Networks of a user's own, in a module of the working directory; registers put back."""
 
 import sys
 from itertools import count
 from textwrap import dedent
 
 import pytest
+from hypothesis import settings
+
+from attnas.search_space import BACKBONES, BLOCKS, DECISIONS
+
+settings.register_profile("without deadline", deadline=None)  # other programs take their time
+settings.load_profile("without deadline")
 
 numbers = count()
+
+
+@pytest.fixture
+def own_registers(monkeypatch):
+    """What a test registers is gone after it."""
+    for register in (BACKBONES, BLOCKS, DECISIONS):
+        register.items()  # what is loaded in the test itself would be forgotten
+        for name in ("_found", "_defined", "_provided"):
+            monkeypatch.setattr(register, name, dict(getattr(register, name)))
 
 
 @pytest.fixture

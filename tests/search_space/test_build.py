@@ -6,22 +6,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from attnas.search_space import Architecture, Backbone, InputError
-from attnas.search_space.backbones import make_backbone
-from attnas.search_space.build import build
+from attnas.core import InputError
+from attnas.search_space import (
+    Architecture,
+    Argument,
+    Attention,
+    Backbone,
+    Depth,
+    build,
+    make_backbone,
+    seeded,
+    stage_decisions,
+)
 
-CIFAR = Backbone("resnet_cifar", (("depth", 14), ("width", 8)), (1, 8, 8), 10)
-MOBILE = Backbone("mobilenetv2", (("width", 0.35),), (1, 8, 8), 10)
+CIFAR = Backbone("resnet_cifar", (("depth", 14), ("width", 8)), (1, 8, 8), (10,))
+MOBILE = Backbone("mobilenetv2", (("width", 0.35),), (1, 8, 8), (10,))
 IMAGES = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 GATES = ["se:r4", "eca", "cbam:r4", "coord:r4", "gc:r4", "sse", "ese", "scse:r2"]
-choices = st.just("none") | st.builds(
+options = st.just("none") | st.builds(
     "{}@{}".format, st.sampled_from(GATES), st.sampled_from(["pre", "residual", "post", "identity"])
 )
 
 
-def architecture(*texts, backbone=CIFAR, identity_start=True):
-    return Architecture.from_texts(backbone, texts, identity_start)
+def architecture(*options, backbone=CIFAR, identity_start=True):
+    return Architecture(backbone, stage_decisions(backbone), options, identity_start)
 
 
 def same(first, second):
@@ -33,27 +42,27 @@ def shared(network, plain):
     return {name: value for name, value in network.state_dict().items() if name in plain}
 
 
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=15)
 
 
 @few
-@given(st.tuples(choices, choices, choices), st.booleans(), st.integers(0, 2**32))
-def test_the_backbones_initial_weights_are_the_same_whatever_is_inserted(texts, identity, seed):
+@given(st.tuples(options, options, options), st.booleans(), st.integers(0, 2**32))
+def test_the_backbones_initial_weights_are_the_same_whatever_is_inserted(chosen, identity, seed):
     plain = build(Architecture.plain(CIFAR), seed=seed).state_dict()
-    network = build(architecture(*texts, identity_start=identity), seed=seed)
+    network = build(architecture(*chosen, identity_start=identity), seed=seed)
     assert same(shared(network, plain), plain)
 
 
 @few
-@given(st.tuples(choices, choices, choices))
-def test_with_an_identity_start_a_network_computes_what_the_plain_one_computes(texts):
-    plain, network = build(Architecture.plain(CIFAR), seed=1), build(architecture(*texts), seed=1)
+@given(st.tuples(options, options, options))
+def test_with_an_identity_start_a_network_computes_what_the_plain_one_computes(chosen):
+    plain, network = build(Architecture.plain(CIFAR), seed=1), build(architecture(*chosen), seed=1)
     with torch.no_grad():
         expected = plain.eval()(IMAGES)
         torch.testing.assert_close(network.eval()(IMAGES), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_blocks_stand_at_their_sites_in_every_unit_of_their_stage_alone():
+def test_blocks_are_placed_at_their_sites_in_every_unit_of_their_stage_alone():
     plain = build(Architecture.plain(CIFAR)).state_dict()
     added = build(architecture("se:r4@residual", "none", "eca@pre")).state_dict().keys() - plain
     assert added == {
@@ -69,10 +78,10 @@ def test_blocks_stand_at_their_sites_in_every_unit_of_their_stage_alone():
 
 
 def test_a_placement_that_some_units_lack_is_filled_in_the_others():
-    texts = ["none"] * 7
-    texts[1] = "eca@identity"
+    chosen = ["none"] * 7
+    chosen[1] = "eca@identity"
     plain = build(Architecture.plain(MOBILE)).state_dict()
-    network = build(architecture(*texts, backbone=MOBILE))
+    network = build(architecture(*chosen, backbone=MOBILE))
     assert network.state_dict().keys() - plain == {"stage2.1.identity.conv.weight"}
 
 
@@ -83,8 +92,8 @@ def test_a_block_is_as_wide_as_its_site():
 
 
 def test_a_blocks_initial_weights_depend_on_seed_and_place_alone():
-    def weights(*texts, seed=5):
-        network = build(architecture(*texts, identity_start=False), seed=seed)
+    def weights(*chosen, seed=5):
+        network = build(architecture(*chosen, identity_start=False), seed=seed)
         return network.get_submodule("layer2.1.residual").state_dict()
 
     once = weights("none", "se:r4@residual", "none")
@@ -119,33 +128,108 @@ def test_without_a_seed_weights_come_from_torchs_generator():
     assert not same(made[0], made[2])
 
 
+def test_the_generator_is_seeded_within_and_put_back_behind_also_after_an_error():
+    state = torch.get_rng_state()
+    drawn = []
+
+    def fail():
+        drawn.append(torch.rand(3).tolist())
+        raise OSError("while it is made")
+
+    for seed, path in ((3, "a"), (3, "a"), (3, "b"), (4, "a")):
+        with pytest.raises(OSError, match="while it is made"), seeded(seed, path):
+            fail()
+    assert drawn[0] == drawn[1]
+    assert len(set(map(tuple, drawn))) == 3
+    assert torch.equal(torch.get_rng_state(), state)
+    with seeded(None, "a"):
+        torch.rand(3)
+    assert not torch.equal(torch.get_rng_state(), state)
+
+
 @pytest.mark.parametrize(
-    ("texts", "expected"),
+    ("options", "message"),
     [
         (
-            ["eca@expanded", "none", "none"],
-            "eca@expanded: no unit of the stage 'layer1' has the placement 'expanded'. "
-            "Known there: pre, residual, post, identity.",
+            ("eca@expanded", "none", "none"),
+            "layer1: the option 'eca@expanded' can be applied nowhere in resnet_cifar.",
         ),
-        (["sse@residual", "cbma:r4@residual", "none"], "unknown block 'cbma'. Did you mean"),
-        (["se@residual", "none", "none"], "the choice 'se@residual' lacks a ratio."),
-        (["se:r3@residual", "none", "none"], "the block 'se' does not know the ratio 3."),
+        (
+            ("sse@residual", "cbma:r4@residual", "none"),
+            "layer2: unknown block 'cbma'. Did you mean 'cbam'? `attnas blocks` lists all.",
+        ),
+        (
+            ("se@residual", "none", "none"),
+            "layer1: the option 'se@residual' lacks a ratio. Write 'se:r8@residual'.",
+        ),
+        (
+            ("se:r3@residual", "none", "none"),
+            "layer1: the block 'se' does not know the ratio 3. It knows 2, 4, 8, 16, 32.",
+        ),
     ],
 )
-def test_a_choice_that_cannot_be_built_is_refused(texts, expected):
+def test_an_option_that_cannot_be_built_is_refused(options, message):
     with pytest.raises(InputError) as caught:
-        build(architecture(*texts))
-    assert str(caught.value).startswith(expected)
+        build(architecture(*options))
+    assert str(caught.value) == message
 
 
 def test_a_block_that_does_not_run_on_the_sites_map_is_refused():
-    pixel = Backbone("resnet_cifar", (("depth", 8), ("width", 8)), (1, 1, 1), 10)
+    pixel = Backbone("resnet_cifar", (("depth", 8), ("width", 8)), (1, 1, 1), (10,))
     with pytest.raises(InputError) as caught:
         build(architecture("none", "simam@residual", "none", backbone=pixel))
     assert str(caught.value) == (
-        "simam@residual: cannot stand at 'layer2.0.residual' of the stage 'layer2' "
-        "(16 channels, map 1 x 1)."
+        "layer2: the option 'simam@residual' can be applied nowhere in resnet_cifar."
     )
+
+
+@pytest.mark.parametrize(
+    ("decision", "option"), [(Attention("layer1", 2), "eca@pre"), (Depth("layer1"), "3")]
+)
+def test_an_option_for_a_unit_that_is_not_there_is_refused(decision, option):
+    with pytest.raises(InputError) as caught:
+        build(Architecture(CIFAR, (decision,), (option,)))
+    assert str(caught.value) == (
+        f"{decision.name}: the option '{option}' can be applied nowhere in resnet_cifar."
+    )
+
+
+def test_an_option_that_another_one_leaves_nothing_to_do_is_built_without_it():
+    decisions = (Argument("depth"), Depth("layer1"), Attention("layer1", 1))
+    plain = build(Architecture(CIFAR, decisions, ("8", "1", "none")), seed=0).state_dict()
+    for depth, kept, attention in (("8", "1", "se:r4@pre"), ("8", "2", "none")):
+        network = build(Architecture(CIFAR, decisions, (depth, kept, attention)), seed=0)
+        assert same(network.state_dict(), plain)
+
+
+# Weights that are given
+
+
+def test_trained_weights_are_those_of_the_network_with_blocks_and_it_computes_the_same():
+    trained = build(Architecture.plain(CIFAR), seed=7)
+    for parameter in trained.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    network = build(
+        architecture("se:r4@residual", "eca@post", "none"), seed=1, weights=trained.state_dict()
+    )
+    assert same(shared(network, trained.state_dict()), trained.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(network.eval()(IMAGES), trained.eval()(IMAGES))
+
+
+def test_trained_weights_do_not_change_what_a_seed_gives_the_blocks():
+    trained = build(Architecture.plain(CIFAR), seed=7).state_dict()
+    chosen = architecture("se:r4@residual", "none", "none", identity_start=False)
+    fresh, loaded = build(chosen, seed=1), build(chosen, seed=1, weights=trained)
+    block = "layer1.0.residual"
+    assert same(fresh.get_submodule(block).state_dict(), loaded.get_submodule(block).state_dict())
+
+
+def test_weights_of_another_network_are_refused():
+    other = Backbone("resnet_cifar", (("depth", 14), ("width", 4)), (1, 8, 8), (10,))
+    weights = build(Architecture.plain(other)).state_dict()
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        build(Architecture.plain(CIFAR), weights=weights)
 
 
 OWN = """
@@ -192,7 +276,7 @@ def own(own_module):
         arguments={},
         stages={"units": {"units": ["units.*"], "sites": SITES}},
         input_shape=(1, 8, 8),
-        classes=10,
+        output_shape=(10,),
     )
 
 

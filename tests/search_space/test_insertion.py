@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from attnas.search_space.insertion import insert
+from attnas.search_space.insertion import Skipped, insert
 
 
 class Add(nn.Module):
@@ -36,9 +36,11 @@ def network():
         ("before", "1.0", 18),
         ("after", "1.0", 28),
         ("at", "1.1", 28),
+        ("remove", "1.0", 8),  # what is put there, twice x, alone: 2 * (3 + 1)
+        ("remove", "1", 8),
     ],
 )
-def test_a_block_stands_at_before_or_after_its_module(mode, path, expected):
+def test_a_block_is_placed_at_before_or_after_its_module(mode, path, expected):
     made = network()
     assert made(torch.tensor(3.0)) == 14
     insert(made, [(mode, path, Double())])
@@ -70,6 +72,15 @@ def test_further_arguments_reach_the_module():
     insert(made, [("after", "0", Double()), ("before", "1.0", Double())])
     assert made[0](torch.tensor(3.0), scale=4) == 2 * (4 * 3 + 1)
     assert made[1][0](torch.tensor(3.0), 4) == 4 * 6 + 10
+
+
+def test_a_skipped_module_returns_its_first_argument_as_it_is():
+    made = network()
+    insert(made, [("remove", "1.0", Skipped())])
+    assert made(torch.tensor(3.0)) == 3 + 1
+    x = torch.tensor(3.0)
+    assert made[1][0](x, 4, scale=2) is x
+    assert list(made.state_dict()) == ["0.amount"]
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from attnas.search_space.recalibration import recalibrate
+from attnas.search_space import recalibrate
 
 
 def network():
@@ -13,16 +13,25 @@ def network():
 BATCHES = [torch.randn(n, 2, 4, 4, generator=torch.Generator().manual_seed(n)) for n in (5, 3, 8)]
 
 
-def test_the_statistics_are_the_means_over_the_batches():
+def test_the_statistics_are_those_of_all_batches_together():
     net = network()
     net[1].running_mean.fill_(7)
     recalibrate(net, BATCHES)
-    seen = [net[0](batch).transpose(0, 1).flatten(1) for batch in BATCHES]
-    mean = torch.stack([x.mean(1) for x in seen]).mean(0)
-    variance = torch.stack([x.var(1) for x in seen]).mean(0)
-    torch.testing.assert_close(net[1].running_mean, mean)
-    torch.testing.assert_close(net[1].running_var, variance)
+    seen = net[0](torch.cat(BATCHES)).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(net[1].running_mean, seen.mean(1))
+    torch.testing.assert_close(net[1].running_var, seen.var(1, unbiased=False))
     assert net[1].num_batches_tracked == 3
+
+
+def test_batches_may_come_one_by_one_and_be_few():
+    one, many = network(), network()
+    recalibrate(one, iter([torch.cat(BATCHES)]))
+    recalibrate(many, (batch for batch in BATCHES))
+    torch.testing.assert_close(many[1].running_mean, one[1].running_mean)
+    torch.testing.assert_close(many[1].running_var, one[1].running_var)
+    before = one[1].running_mean.clone()
+    recalibrate(one, [])
+    assert torch.equal(one[1].running_mean, before)
 
 
 def test_a_second_norm_sees_what_the_first_gives_in_training():
@@ -63,7 +72,17 @@ def test_a_norm_that_is_not_run_keeps_its_statistics():
 def test_a_network_that_raises_gets_everything_back_that_no_batch_reached():
     net = network()
     net[1].running_mean.fill_(7)
-    with pytest.raises(RuntimeError):
-        recalibrate(net, [torch.zeros(2, 5, 4, 4)])
+    with pytest.raises(RuntimeError, match="expected input"):
+        recalibrate(net, [torch.zeros(2, 5, 4, 4), *BATCHES])
     assert net[1].running_mean.tolist() == [7, 7, 7]
     assert (net[1].momentum, net[1].training) == (0.1, True)
+    recalibrate(net, BATCHES)  # nothing is left in it that would disturb the next one
+    assert net[1].num_batches_tracked == 3
+
+
+def test_a_network_without_a_norm_is_left_as_it_is():
+    net = nn.Conv2d(2, 3, 1).train()
+    before = net.weight.clone()
+    recalibrate(net, BATCHES)
+    assert net.training
+    assert torch.equal(net.weight, before)

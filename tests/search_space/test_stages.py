@@ -1,8 +1,11 @@
+import json
+
 import pytest
 from torch import nn
 
-from attnas.search_space import InputError, Insertion, Stage, Unit
-from attnas.search_space.stages import parse_stages
+from attnas.core import InputError
+from attnas.search_space import Insertion, Stage, StagePattern, Unit
+from attnas.search_space.stages import expand, join, parse_stages
 
 
 def unit(**others):
@@ -21,7 +24,7 @@ def network():
 
 
 def parsed(network, description):
-    return parse_stages(network, description, key="stages")
+    return expand(network, parse_stages(description, key="stages"), key="stages")
 
 
 def message(network, description):
@@ -34,16 +37,36 @@ def stage(units=("layer1.*",), **sites):
     return {"units": list(units), "sites": sites or {"residual": {"after": "conv"}}}
 
 
-def test_a_description_becomes_stages_of_units_with_their_insertions(network):
-    found = parsed(
-        network,
-        {
-            "early": stage(
-                residual={"after": "conv"}, identity={"after": "down"}, pre={"at": "slot"}
-            ),
-            "late": stage(["layer2.10"], post={"after": ""}),
-        },
+DESCRIPTION = {
+    "early": stage(residual={"after": "conv"}, identity={"after": "down"}, pre={"at": "slot"}),
+    "late": stage(["layer2.10"], post={"after": ""}),
+}
+
+
+def test_a_description_is_read_without_a_network():
+    early, late = parse_stages(DESCRIPTION, key="stages")
+    assert early == StagePattern(
+        "early",
+        ("layer1.*",),
+        (
+            ("identity", Insertion("after", "down")),
+            ("pre", Insertion("at", "slot")),
+            ("residual", Insertion("after", "conv")),
+        ),
     )
+    assert late == StagePattern("late", ("layer2.10",), (("post", Insertion("after", "")),))
+
+
+def test_the_order_of_the_sites_does_not_matter():
+    sites = {"pre": {"at": "slot"}, "post": {"after": ""}}
+    turned = dict(reversed(sites.items()))
+    assert parse_stages({"a": stage(**sites)}, key="") == parse_stages(
+        {"a": stage(**turned)}, key=""
+    )
+
+
+def test_a_description_becomes_stages_of_units_with_their_insertions(network):
+    found = parsed(network, DESCRIPTION)
     slot, conv, down = (
         Insertion("at", "slot"),
         Insertion("after", "conv"),
@@ -75,7 +98,7 @@ def test_globs_give_units_in_the_networks_order_each_once(network, globs, expect
     assert [unit.path for unit in found.units] == expected
 
 
-def test_a_path_that_is_a_number_may_stand_without_quotes():
+def test_a_path_that_is_a_number_may_be_without_quotes():
     network = nn.Sequential(nn.Sequential(nn.Conv2d(1, 1, 1)))
     [found] = parsed(network, {"one": {"units": [0], "sites": {"post": {"after": 0}}}})
     assert found.units == (Unit("0", (("post", Insertion("after", "0")),)),)
@@ -93,6 +116,7 @@ SITE = (
     [
         (None, "stages: stages are a mapping of stage name to units and sites."),
         ([], "stages: stages are a mapping of stage name to units and sites."),
+        ({}, "stages: stages are a mapping of stage name to units and sites."),
         ({"one": ["layer1.*"]}, f"stages.one: {FORM}"),
         ({"one": {"units": ["layer1.*"]}}, f"stages.one: {FORM}"),
         (
@@ -139,7 +163,7 @@ SITE = (
         ),
         (
             {"one": stage(residual={"after": None})},
-            "stages.one.sites.residual: the path None is not a text. Put it in quotes.",
+            "stages.one.sites.residual: the path None is not a string. Put it in quotes.",
         ),
         (
             {"one": stage(**{"Residual 2": {"after": "conv"}})},
@@ -154,3 +178,57 @@ SITE = (
 )
 def test_a_description_that_does_not_fit_is_refused(network, description, expected):
     assert message(network, description) == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "relative", "path"),
+    [("layer1.0", "conv.1", "layer1.0.conv.1"), ("layer1.0", "", "layer1.0")],
+)
+def test_a_site_is_named_from_its_unit(unit, relative, path):
+    assert join(unit, relative) == path
+
+
+# Plain types
+
+
+def test_a_pattern_comes_back_from_plain_types():
+    for pattern in parse_stages(DESCRIPTION, key="stages"):
+        plain = json.loads(json.dumps(pattern.to_dict()))
+        assert StagePattern.from_dict(plain) == pattern
+    assert parse_stages(DESCRIPTION, key="")[1].to_dict() == {
+        "name": "late",
+        "units": ["layer2.10"],
+        "sites": {"post": {"after": ""}},
+    }
+
+
+def test_a_stage_of_format_1_has_the_sites_of_all_its_units_where_they_have_the_module(network):
+    stored = {
+        "name": "early",
+        "units": [
+            {"path": "layer1.0", "sites": {"pre": {"at": "slot"}, "identity": {"after": "down"}}},
+            {"path": "layer1.1", "sites": {"pre": {"at": "slot"}}},
+        ],
+    }
+    pattern = StagePattern.from_dict(stored)
+    slot, down = Insertion("at", "slot"), Insertion("after", "down")
+    assert pattern == StagePattern(
+        "early", ("layer1.0", "layer1.1"), (("identity", down), ("pre", slot))
+    )
+    assert expand(network, (pattern,), key="stages") == (
+        Stage(
+            "early",
+            (
+                Unit("layer1.0", (("identity", down), ("pre", slot))),
+                Unit("layer1.1", (("pre", slot),)),
+            ),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "plain", [{"name": "one"}, {"units": ["a"]}, {"name": "one", "units": ["a"], "sites": ["b"]}]
+)
+def test_what_is_no_pattern_is_refused(plain):
+    with pytest.raises((KeyError, ValueError, TypeError)):
+        StagePattern.from_dict(plain)

@@ -6,14 +6,23 @@ import pytest
 import torch
 from torch import nn
 
-from attnas.search_space import Architecture, Backbone, InputError, SearchSpace, block, blocks
-from attnas.search_space.backbones import make_backbone
-from attnas.search_space.build import build
-from attnas.search_space.supernet import Supernet
+from attnas.core import InputError
+from attnas.search_space import (
+    BLOCKS,
+    Architecture,
+    Backbone,
+    SearchSpace,
+    Supernet,
+    block,
+    build,
+    make_backbone,
+    register_block,
+    stage_decisions,
+)
 
-CIFAR = Backbone("resnet_cifar", (("depth", 8), ("width", 8)), (1, 8, 8), 10)
-MOBILE = Backbone("mobilenetv2", (("width", 0.35),), (1, 16, 16), 10)
-EVERY = pytest.mark.parametrize("name", sorted(blocks()))
+CIFAR = Backbone("resnet_cifar", (("depth", 8), ("width", 8)), (1, 8, 8), (10,))
+MOBILE = Backbone("mobilenetv2", (("width", 0.35),), (1, 16, 16), (10,))
+EVERY = pytest.mark.parametrize("name", sorted(BLOCKS))
 OWN = """
 class Unit(nn.Module):
     def __init__(self, channels):
@@ -50,7 +59,7 @@ def own(own_module):
         arguments={},
         stages={"units": {"units": ["units.*"], "sites": SITES}},
         input_shape=(1, 8, 8),
-        classes=10,
+        output_shape=(10,),
     )
 
 
@@ -87,8 +96,8 @@ def randomised(space):
 
 def one_hot(architecture, space):
     return [
-        torch.tensor([float(option == choice) for option in options])
-        for options, choice in zip(space.allowed, architecture.choices, strict=True)
+        torch.tensor([float(option == chosen) for option in options])
+        for options, chosen in zip(space.options, architecture.options, strict=True)
     ]
 
 
@@ -110,8 +119,8 @@ def check_every_option(backbone, name, images, placements):
     """Each option at once in all stages that have it."""
     space = space_of(backbone, [name], ratios=(2, 4), placements=placements)
     net = randomised(space)
-    for choice in dict.fromkeys(c for options in space.allowed for c in options):
-        chosen = [choice if choice in options else options[0] for options in space.allowed]
+    for option in dict.fromkeys(option for options in space.options for option in options):
+        chosen = [option if option in options else options[0] for options in space.options]
         check_subnet(net, space.architecture(chosen), images)
 
 
@@ -121,13 +130,13 @@ def test_a_subnet_equals_its_path_in_a_residual_network(name):
 
 
 def test_a_subnet_equals_its_path_in_inverted_residuals_with_every_option():
-    space = space_of(MOBILE, sorted(blocks()), ratios=(4,), placements=("pre", "expanded", "post"))
+    space = space_of(MOBILE, sorted(BLOCKS), ratios=(4,), placements=("pre", "expanded", "post"))
     net = randomised(space)
-    unseen = dict.fromkeys(choice for options in space.allowed for choice in options)
+    unseen = dict.fromkeys(option for options in space.options for option in options)
     while unseen:
         chosen = []
-        for options in space.allowed:
-            chosen.append(next((c for c in options if c in unseen), options[0]))
+        for options in space.options:
+            chosen.append(next((option for option in options if option in unseen), options[0]))
             unseen.pop(chosen[-1], None)
         check_subnet(net, space.architecture(chosen), draw(3, 1, 16, 16))
 
@@ -183,7 +192,7 @@ def test_torch_s_generator_is_left_as_it_was():
 
 
 def test_narrow_ratios_use_the_first_hidden_units_of_the_widest():
-    backbone = Backbone("resnet_cifar", (("depth", 8), ("width", 16)), (1, 8, 8), 10)
+    backbone = Backbone("resnet_cifar", (("depth", 8), ("width", 16)), (1, 8, 8), (10,))
     space = space_of(backbone, ["se"], ratios=(2, 4), placements=("residual",))
     net = randomised(space)
     wide = net.subnet(space.architecture(["se:r2@residual"] * 3)).layer3[0].residual
@@ -196,8 +205,8 @@ def test_narrow_ratios_use_the_first_hidden_units_of_the_widest():
 
 
 def test_memory_grows_with_the_blocks_and_not_with_ratios_and_placements():
-    backbone = Backbone("resnet_cifar", (("depth", 14), ("width", 16)), (1, 8, 8), 10)
-    names = sorted(blocks())
+    backbone = Backbone("resnet_cifar", (("depth", 14), ("width", 16)), (1, 8, 8), (10,))
+    names = sorted(BLOCKS)
     many = space_of(backbone, names, ratios=(4, 8, 16), placements=("residual", "post", "identity"))
     few = space_of(backbone, names, ratios=(4,), placements=("residual",))
     counts = [sum(p.numel() for p in Supernet(space, seed=0).parameters()) for space in (many, few)]
@@ -232,13 +241,8 @@ class Unsliced(nn.Module):
 
 
 @pytest.fixture
-def unsliced(monkeypatch):
-    from attnas.search_space.blocks import Block, registry
-
-    monkeypatch.setitem(
-        registry._BLOCKS, "unsliced", Block("unsliced", "gate", (2, 4), Unsliced, "unsliced")
-    )
-    monkeypatch.delattr(Unsliced, "sliceable", raising=False)
+def unsliced(own_registers):
+    register_block("unsliced", ratios=(2, 4))(Unsliced)
 
 
 def test_a_class_that_does_not_say_that_it_slices_has_parameters_for_every_width(unsliced):
@@ -281,7 +285,7 @@ def test_only_the_selected_blocks_are_run_and_get_a_gradient():
 
 
 def test_the_narrow_path_moves_the_first_hidden_units_alone():
-    backbone = Backbone("resnet_cifar", (("depth", 8), ("width", 16)), (1, 8, 8), 10)
+    backbone = Backbone("resnet_cifar", (("depth", 8), ("width", 16)), (1, 8, 8), (10,))
     space = space_of(backbone, ["se"], ratios=(2, 4), placements=("residual",))
     net = randomised(space)
     net.select(space.architecture(["none", "none", "se:r4@residual"]))
@@ -314,19 +318,19 @@ def test_a_mixture_is_the_weighted_sum_at_each_site():
         placements=("residual", "post"),
         stages={"layer2": {"choice": "none"}, "layer3": {"choice": "none"}},
     )
-    assert [str(c) for c in space.options("layer1")] == [
+    assert space.options_of("layer1") == (
         "none",
         "eca@residual",
         "eca@post",
         "se:r2@residual",
         "se:r2@post",
-    ]
+    )
     net = randomised(space).eval()
     w = [0.1, 0.2, 0.3, 0.25, 0.15]
     net.mix([torch.tensor(w), torch.ones(1), torch.ones(1)])
     unit = {
-        str(c): net.subnet(space.architecture([c, "none", "none"])).layer1[0]
-        for c in space.options("layer1")
+        option: net.subnet(space.architecture([option, "none", "none"])).layer1[0]
+        for option in space.options_of("layer1")
     }
     own = unit["none"]
     x = own_stem = net.subnet(space.plain).stem(IMAGES)
@@ -344,7 +348,7 @@ def test_gradients_of_the_weights_are_those_of_finite_differences():
     space = space_of(CIFAR, ["se", "sse"], ratios=(2,), placements=("residual", "post"))
     net = randomised(space).double().eval()
     images = IMAGES.double()
-    sizes = [len(options) for options in space.allowed]
+    sizes = [len(options) for options in space.options]
     flat = torch.rand(sum(sizes), generator=torch.Generator().manual_seed(0)).double()
 
     def scores(weights):
@@ -381,14 +385,18 @@ def test_no_weights_are_the_plain_backbone():
 @pytest.mark.parametrize("weights", [[torch.ones(2)] * 3, [torch.ones(3)] * 2])
 def test_weights_must_be_one_an_option(weights):
     space = space_of(CIFAR, ["se"], ratios=(2,), placements=("residual", "post"))
-    with pytest.raises(ValueError, match=r"the stages have \[3, 3, 3\] options"):
+    with pytest.raises(ValueError, match="options") as caught:
         Supernet(space, seed=0).mix(weights)
+    assert str(caught.value) == (
+        f"the decisions have [3, 3, 3] options, but {list(map(len, weights))} weights are given"
+    )
 
 
 def test_another_spelling_of_a_path_is_that_path():
     space = space_of(CIFAR, ["se"], ratios=(4, 8), placements=("residual",))
     net = randomised(space).eval()
-    spelled = Architecture.from_texts(CIFAR, ["se:r8@residual", "none", "cse:r4@residual"])
+    spelled = space.read(["se:r8@residual", "none", "cse:r4@residual"])
+    assert spelled not in space
     canonical = space.architecture(["se:r4@residual", "none", "se:r4@residual"])
     net.select(canonical)
     expected = net(IMAGES)
@@ -396,7 +404,7 @@ def test_another_spelling_of_a_path_is_that_path():
     assert torch.equal(net(IMAGES), expected)
 
 
-def test_none_may_stand_in_every_stage_also_where_the_space_lacks_it():
+def test_none_is_a_path_of_every_stage_also_where_the_space_lacks_it():
     space = SearchSpace.create(CIFAR, blocks=["se"], ratios=[4], placements=["residual"])
     net = Supernet(space, seed=3)
     plain = net.subnet(space.plain)
@@ -410,9 +418,12 @@ def test_what_is_not_in_the_space_is_refused_and_leaves_the_selection():
     net.select(space.at(5))
     expected = net(IMAGES)
     with pytest.raises(InputError, match="'eca@post' is not in the search space"):
-        net.select(Architecture.from_texts(CIFAR, ["eca@post", "none", "none"]))
-    with pytest.raises(ValueError, match="not of resnet_cifar"):
+        net.select(space.read(["eca@post", "none", "none"]))
+    with pytest.raises(ValueError, match=r"is not of the decisions on resnet_cifar$"):
         net.select(Architecture.plain(MOBILE))
+    other = Architecture(CIFAR, stage_decisions(CIFAR)[::-1], ("none", "none", "se:r2@pre"))
+    with pytest.raises(ValueError, match=r"is not of the decisions on resnet_cifar$"):
+        net.select(other)
     assert torch.equal(net(IMAGES), expected)
 
 
@@ -446,8 +457,38 @@ def test_a_copy_shares_nothing_and_is_equal():
     assert torch.equal(copied.subnet(space.at(space.size - 1))(IMAGES), expected)
 
 
+def test_units_that_are_decided_apart_are_paths_of_their_own():
+    deeper = Backbone("resnet_cifar", (("depth", 14), ("width", 8)), (1, 8, 8), (10,))
+    space = space_of(deeper, ["se", "cbam"], per="unit", stages={"layer2": {"per": "stage"}})
+    assert space.names == ("layer1.0", "layer1.1", "layer2", "layer3.0", "layer3.1")
+    net, rng = randomised(space), np.random.default_rng(0)
+    for _ in range(3):
+        check_subnet(net, space.sample(rng), IMAGES)
+    by_stage = randomised(space_of(deeper, ["se", "cbam"]))
+    assert sum(p.numel() for p in net.parameters()) == sum(p.numel() for p in by_stage.parameters())
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "key"),
+    [
+        ({"depth": [1, 2]}, "layer1.depth", "stages.layer1.depth"),
+        ({"arguments": {"width": [8, 16]}}, "width", "arguments.width"),
+    ],
+)
+def test_what_one_set_of_weights_cannot_hold_is_refused(given, name, key):
+    deeper = Backbone("resnet_cifar", (("depth", 14), ("width", 8)), (1, 8, 8), (10,))
+    space = space_of(deeper, ["se"], **given)
+    assert not space.is_shared
+    with pytest.raises(InputError) as caught:
+        Supernet(space, seed=0)
+    assert str(caught.value) == (
+        f"{key}: a supernet shares one set of weights among all options, which it cannot among "
+        f"those of '{name}'. Leave that out, or take a strategy that trains each architecture."
+    )
+
+
 def test_every_stage_of_a_large_space_can_be_sampled_and_extracted():
-    space = space_of(CIFAR, sorted(blocks()), ratios=(2, 4, 8))
+    space = space_of(CIFAR, sorted(BLOCKS), ratios=(2, 4, 8))
     net = randomised(space).eval()
     rng = np.random.default_rng(1)
     for architecture, seed in product([space.sample(rng) for _ in range(5)], (1, 2)):

@@ -1,50 +1,51 @@
 """What a weight-sharing strategy is given in the tests: small digits, costs from a formula."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
+import torch
+import torch.nn.functional as F
+
+from attnas.core import AdditiveCost, Constraint, Objective, Resources, Screening, Trial, excesses
 from attnas.evaluator import (
-    AdditiveCost,
-    Constraint,
-    Data,
     LatencyTable,
-    Pool,
     Recipe,
-    Screening,
+    SharedTraining,
     additive_costs,
+    autocast,
     load_data,
+    make_task,
+    set_rate,
+    sgd,
 )
 from attnas.evaluator.latency_table import TableError
-from attnas.results import Objective, Trial
-from attnas.search_space import SearchSpace
-from attnas.search_space.backbones import make_backbone
-from attnas.strategies import Resources, make_strategy
+from attnas.search_space import SearchSpace, make_backbone
+from attnas.strategies import make_strategy
 
 OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
 RECIPE = Recipe(epochs=1, batch_size=32, learning_rate=0.05)
+TASK = make_task("classification", {})
 
 
 @lru_cache
 def digits(train=160):
     """Few digits: the validation split is as large as the training split."""
-    whole = load_data("digits", train=train, validation=train)
-    return Data(
-        whole.train, whole.validation, Pool(*vars(whole.test).values()), whole.classes, whole.facts
-    )
+    return load_data("digits", TASK, train=train, validation=train)
 
 
 @lru_cache
-def tiny_space(blocks=("none", "se", "eca"), ratios=(2, 4)):
+def tiny_space(blocks=("none", "se", "eca"), ratios=(2, 4), *, depth=8, per="stage"):
     """3 x 4 x 4 networks: none, ECA, and SE of two widths (one in the first stage)."""
     backbone = make_backbone(
         name="resnet_cifar",
-        arguments={"depth": 8, "width": 8},
+        arguments={"depth": depth, "width": 8},
         input_shape=(1, 8, 8),
-        classes=10,
+        output_shape=(10,),
     )
     return SearchSpace.create(
-        backbone, blocks=list(blocks), ratios=list(ratios), placements=["residual"]
+        backbone, blocks=list(blocks), ratios=list(ratios), placements=["residual"], per=per
     )
 
 
@@ -52,7 +53,7 @@ def latency_table(space):
     """1 ms, and for option j of stage i (i + 1) j / 10 more."""
     costs = tuple(
         tuple((i + 1) * j / 10 for j in range(len(options)))
-        for i, options in enumerate(space.allowed)
+        for i, options in enumerate(space.options)
     )
     return LatencyTable(
         space, AdditiveCost("latency_ms", 1.0, costs), TableError(0.01, 0.95, 0.98, margin=0.0)
@@ -71,26 +72,20 @@ class Machine:
     screened: list = field(default_factory=list)
 
     def metrics(self, architecture):
+        positions = self.space.positions(architecture)
         exact = {
-            name: cost.of(architecture, self.space)
+            name: cost.at(positions)
             for name, cost in additive_costs(self.space, ("params", "flops")).items()
         }
         factor = self.off if self.slow == "all" or architecture in self.slow else 1.0
-        latency = latency_table(self.space).cost.of(architecture, self.space) * factor
+        latency = latency_table(self.space).cost.at(positions) * factor
         return {**exact, "peak_memory_mb": self.memory_mb, "latency_ms": latency}
 
     def screen(self, architecture):
         self.screened.append(architecture)
         metrics = self.metrics(architecture)
-        plain = {name: metrics[name] for name in metrics}
-        if not architecture.is_plain:
-            plain = self.metrics(self.space.plain)
-        broken = {
-            f"{c.metric} {c}": c.excess(metrics[c.metric], plain[c.metric])
-            for c in self.constraints
-            if c.metric in metrics
-        }
-        return Screening(metrics, {text: share for text, share in broken.items() if share > 0})
+        plain = metrics if architecture.is_plain else self.metrics(self.space.plain)
+        return Screening(metrics, excesses(self.constraints, metrics, plain))
 
     def trial(self, proposal, number):
         """The trial of a proposal; its accuracy is a formula."""
@@ -108,18 +103,52 @@ class Machine:
         )
 
 
+def shared_training(space, seed=0, *, recipe=RECIPE, data=None, task=TASK):
+    """The evaluator's training for a supernet of that space."""
+    return SharedTraining(space, data or digits(), task, recipe, seed=seed)
+
+
+@dataclass
+class Drawn:
+    """As the evaluator trains a supernet, on batches that `draw` gives of (seed, number)."""
+
+    draw: Callable
+    steps: int = 1
+    recipe: Recipe = RECIPE
+    precision: str = "float32"
+    device: str = "cpu"
+
+    def epoch(self, part, seed, number, *, small=False):
+        return self.draw(seed, number)
+
+    def small_epochs(self, epochs):
+        return 0
+
+    def loss(self, outputs, targets):
+        return F.cross_entropy(outputs, targets)
+
+    def autocast(self, precision=None):
+        return autocast(precision or self.precision, torch.device(self.device))
+
+    def optimizer(self, network):
+        return sgd(network, self.recipe)
+
+    def set_rate(self, optimizer, step, steps):
+        set_rate(optimizer, self.recipe, step, steps)
+
+
 def resources(folder, *, machine=None, constraints=(), progress=None, recipe=RECIPE, data=None):
-    """What the loop gives; `notes` of the returned machine hears what users would read."""
+    """What the loop gives, and what users would read."""
     machine = machine or Machine(tiny_space(), tuple(constraints))
-    notes = []
+    data, notes = data or digits(), []
     found = Resources(
-        data=data or digits(),
-        recipe=recipe,
+        training=partial(shared_training, machine.space, recipe=recipe, data=data),
         constraints=machine.constraints,
         screen=machine.screen,
+        additive_costs=partial(additive_costs, machine.space),
         latency_table=lambda: latency_table(machine.space),
+        facts={"data": dict(data.facts), "recipe": recipe.model_dump()},
         folder=Path(folder),
-        training_device="cpu",
         progress=progress or (lambda text, done, steps: None),
         note=notes.append,
     )

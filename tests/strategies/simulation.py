@@ -2,19 +2,28 @@
 
 import json
 import sys
+from functools import cache
 from itertools import pairwise
 
-from attnas.results import Objective, Trial
-from attnas.search_space import NONE, Architecture, Backbone, Choice, SearchSpace, Stage
-from attnas.strategies import History, make_strategy
+from attnas.core import History, Objective, Trial
+from attnas.search_space import (
+    AttentionOption,
+    Backbone,
+    SearchSpace,
+    StagePattern,
+    make_backbone,
+    stage_decisions,
+)
+from attnas.strategies import make_strategy
 
 OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
 BLOCKS = ("se", "cbam", "scse", "gc", "coord", "cse")
-CHOICES = (
-    NONE,
-    *(Choice(b, r, p) for b in BLOCKS for r in (4, 8) for p in ("residual", "post")),
+OPTIONS = (
+    "none",
+    *(str(AttentionOption(b, r, p)) for b in BLOCKS for r in (4, 8) for p in ("residual", "post")),
 )
 TRIALS = {"gp": 8}
+VARIANTS_BOUND = 10.9  # of the latency in `space_of_variants`; about half of it is feasible
 SETTINGS = {
     "gp": {"initial": 5},
     "evolution": {"population": 8, "tournament": 3},
@@ -27,10 +36,39 @@ SETTINGS = {
 
 
 def space_of(*sizes):
-    """A space with so many choices per stage; its network is never built."""
-    stages = tuple(Stage(f"layer{i + 1}", ()) for i in range(len(sizes)))
-    backbone = Backbone("formula", (), (3, 32, 32), 10, stages)
-    return SearchSpace(backbone, tuple(CHOICES[:size] for size in sizes))
+    """A space with so many options per stage; its network is never built."""
+    stages = tuple(StagePattern(f"layer{i + 1}", (), ()) for i in range(len(sizes)))
+    backbone = Backbone("formula", (), (3, 32, 32), (10,), stages)
+    allowed = tuple(OPTIONS[:size] for size in sizes)
+    return SearchSpace(backbone, stage_decisions(backbone), allowed)
+
+
+@cache
+def space_of_variants():
+    """60 networks of 144 combinations of options.
+
+    With depth 8 layer1 has one unit, so its own depth and the attention of its second unit
+    change nothing; nor does that attention where the unit is skipped.
+    """
+    backbone = make_backbone(
+        name="resnet_cifar",
+        arguments={"depth": 14, "width": 4},
+        input_shape=(1, 8, 8),
+        output_shape=(10,),
+    )
+    return SearchSpace.create(
+        backbone,
+        blocks=["none", "se", "eca"],
+        ratios=[2],
+        placements=["residual"],
+        per="unit",
+        arguments={"depth": [8, 14], "width": [4, 6]},
+        stages={
+            "layer1": {"depth": [1, 2]},
+            "layer2": {"choice": "none"},
+            "layer3": {"blocks": ["none", "eca"], "per": "stage"},
+        },
+    )
 
 
 def make(name, space, *, seed=7, objectives=OBJECTIVES, **settings):
@@ -45,8 +83,8 @@ def usual_trials(name):
 
 
 def genes(architecture):
-    """The number of each stage's choice among `CHOICES`."""
-    return [CHOICES.index(choice) for choice in architecture.choices]
+    """The number of each stage's option among `OPTIONS`."""
+    return [OPTIONS.index(option) for option in architecture.options]
 
 
 def accuracy(architecture):
@@ -72,9 +110,22 @@ def scored(architecture, number, epochs=3, *, bound=None):
     return Trial(number, architecture, epochs, "complete", metrics)
 
 
+def scored_variant(architecture, number, epochs=3):
+    """A trial in `space_of_variants`, scored by the numbers of the options."""
+    positions = space_of_variants().positions(architecture)
+    numbers = [stage + (9 if n is None else n) for stage, n in enumerate(positions)]
+    latency = sum(1 + (n * 5 % 13) / 13 for n in numbers)
+    if latency > VARIANTS_BOUND:
+        broken = {f"latency_ms <= {VARIANTS_BOUND}": latency / VARIANTS_BOUND - 1}
+        metrics = {"latency_ms": latency}
+        return Trial(number, architecture, epochs, "infeasible", metrics, {}, broken)
+    metrics = {"accuracy": sum((n * 21 % 11) / 11 for n in numbers), "latency_ms": latency}
+    return Trial(number, architecture, epochs, "complete", metrics)
+
+
 def half_feasible(architecture, number, epochs):
     """The usual problem: about half of the space is feasible."""
-    return scored(architecture, number, epochs, bound=1.45 * len(architecture.choices))
+    return scored(architecture, number, epochs, bound=1.45 * len(architecture.options))
 
 
 def begun(items):
@@ -93,7 +144,7 @@ def simulate(strategy, trials, evaluate=half_feasible, finished=()):
     return done
 
 
-def simulate_parallel(strategy, trials, workers):
+def simulate_parallel(strategy, trials, workers, evaluate=half_feasible):
     """The proposals of a search whose workers finish out of order, in order of number."""
     finished, running, proposals = [], {}, []
     while len(proposals) < trials:
@@ -108,22 +159,24 @@ def simulate_parallel(strategy, trials, workers):
         if len(running) == workers or proposal is None:
             number = list(running)[len(proposals) * 7 % len(running)]
             ended = running.pop(number)
-            finished.append(half_feasible(ended.architecture, number, ended.epochs))
+            finished.append(evaluate(ended.architecture, number, ended.epochs))
     return proposals
 
 
-def proposals_of(names):
-    """What strategies propose in their usual runs, as text."""
-    space = space_of(5, 6, 7)
-    return {
-        name: [str(t.architecture) for t in simulate(make(name, space), usual_trials(name))]
-        for name in names
-    }
+def usual_run(name):
+    return simulate(make(name, space_of(5, 6, 7)), usual_trials(name))
 
 
-def plain(space):
-    return Architecture.plain(space.backbone)
+def run_on_variants(name, *, seed=7, finished=()):
+    trials = min(25, usual_trials(name))
+    return simulate(make(name, space_of_variants(), seed=seed), trials, scored_variant, finished)
+
+
+def texts(trials):
+    return [str(trial.architecture) for trial in trials]
 
 
 if __name__ == "__main__":
-    json.dump(proposals_of(sys.argv[1:]), sys.stdout)
+    runs = {name: texts(usual_run(name)) for name in sys.argv[1:]}
+    variants = {name: texts(run_on_variants(name)) for name in sys.argv[1:]}
+    json.dump([runs, variants], sys.stdout)

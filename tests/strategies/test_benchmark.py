@@ -79,8 +79,8 @@ def test_a_table_is_recorded_goes_on_and_loads(benchmark, tmp_path):
 
 
 def test_a_table_of_rungs_has_a_row_for_each_of_one_training(benchmark, tmp_path):
-    from attnas.evaluator import Recipe, Table, load_data, train
-    from attnas.search_space.build import build
+    from attnas.evaluator import Recipe, Table, load_data, make_task, train
+    from attnas.search_space import build
 
     recording = benchmark("record_table")
     out = tmp_path / "table.parquet"
@@ -91,10 +91,11 @@ def test_a_table_of_rungs_has_a_row_for_each_of_one_training(benchmark, tmp_path
     assert table.epochs == (1, 2)
     early, whole = (table.lookup(space.plain, epochs) for epochs in (1, 2))
     assert early.seconds < whole.seconds
-    data = load_data("digits", train=64, validation=100)
+    task = make_task("classification", {})
+    data = load_data("digits", task, train=64, validation=100)
     network = build(space.plain, seed=0)
-    in_one_go = train(network, data, Recipe(batch_size=64), seed=0, epochs=2)
-    assert whole.metrics["validation_loss"] == pytest.approx(in_one_go.loss)
+    in_one_go = train(network, data, task, Recipe(batch_size=64), seed=0, epochs=2).metrics
+    assert whole.metrics["validation_loss"] == pytest.approx(in_one_go["validation_loss"])
 
 
 def plain_params():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from attnas.search_space import AttnasError
+from attnas.core import AttnasError
 from attnas.strategies.checkpoint import Checkpointed
 
 
@@ -90,7 +90,7 @@ def test_a_state_that_does_not_fit_leaves_the_parts_as_they_were(training):
 def test_the_file_holds_tensors_and_plain_values_only(training):
     training(1)
     kept = torch.load(training.file, weights_only=True)
-    assert set(kept) == {"facts", "done", "parts"}
+    assert set(kept) == {"format", "facts", "losses", "parts"}
     assert os.listdir(training.file.parent) == ["layer.pt"]
 
 

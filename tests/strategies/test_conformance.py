@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from attnas.results import Objective, Trial
-from attnas.strategies import History, Proposal, preparing_strategies, strategies
+from attnas.core import History, InputError, Objective, Proposal, Trial
+from attnas.search_space import SearchSpace, build
+from attnas.strategies import STRATEGIES, preparing_strategies
 
 BORROWED = {  # by the library that each needs
     "optuna:NSGAIIISampler": "optuna",
@@ -23,7 +25,7 @@ BORROWED = {  # by the library that each needs
     "nni:Evolution": "nni",
     "nni:TPE": "nni",
 }
-PROPOSING = [name for name in strategies() if name not in preparing_strategies()]
+PROPOSING = [name for name in STRATEGIES if name not in preparing_strategies()]
 PROPOSING += [name for name, library in BORROWED.items() if find_spec(library)]
 CONTROLS = ("random", "grid", "gp", *BORROWED)  # not tested against random search
 every_strategy = pytest.mark.parametrize("name", PROPOSING)
@@ -33,15 +35,13 @@ every_drawing_strategy = pytest.mark.parametrize("name", [n for n in PROPOSING i
 @pytest.fixture(scope="module")
 def usual(simulation):
     """The usual run of a strategy, computed once."""
-    runs = {}
+    return cache(simulation.usual_run)
 
-    def run(name):
-        if name not in runs:
-            strategy = simulation.make(name, simulation.space_of(5, 6, 7))
-            runs[name] = simulation.simulate(strategy, simulation.usual_trials(name))
-        return runs[name]
 
-    return run
+@pytest.fixture(scope="module")
+def on_variants(simulation):
+    """A strategy's run on a space in which options coincide, computed once."""
+    return cache(simulation.run_on_variants)
 
 
 @every_strategy
@@ -87,11 +87,11 @@ def test_one_call_does_not_change_the_next(simulation, usual, name):
     flipped = [replace(t, metrics={**t.metrics, "accuracy": 0.5}) for t in trials[:-1]]
     if name != "gp":
         strategy.propose(History(tuple(flipped), (), len(flipped)))
-        strategy.propose(History(last.finished, (Proposal(simulation.plain(space), 3),), 80))
+        strategy.propose(History(last.finished, (Proposal(space.plain, 3),), 80))
     assert strategy.propose(last).architecture == trials[-1].architecture
 
 
-def test_a_fresh_process_with_another_hash_seed_proposes_the_same(simulation, usual):
+def test_a_fresh_process_with_another_hash_seed_proposes_the_same(simulation, usual, on_variants):
     script = Path(__file__).with_name("simulation.py")
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
     ended = subprocess.run(
@@ -101,7 +101,9 @@ def test_a_fresh_process_with_another_hash_seed_proposes_the_same(simulation, us
         text=True,
         check=True,
     )
-    expected = {name: [str(trial.architecture) for trial in usual(name)] for name in PROPOSING}
+    expected = [
+        {name: simulation.texts(run(name)) for name in PROPOSING} for run in (usual, on_variants)
+    ]
     assert json.loads(ended.stdout) == expected
 
 
@@ -110,7 +112,7 @@ def test_an_empty_history_gets_a_proposal_of_the_space(simulation, name):
     space = simulation.space_of(5, 6, 7)
     proposal = simulation.make(name, space).propose(History())
     assert proposal.architecture in space
-    assert (proposal.of or proposal.epochs) == 3
+    assert (proposal.schedule_epochs or proposal.epochs) == 3
 
 
 @every_strategy
@@ -200,7 +202,7 @@ def test_it_goes_on_where_everything_fails(simulation, name):
 
 
 @every_strategy
-def test_frozen_stages_stay_frozen(simulation, name):
+def test_frozen_decisions_stay_frozen(simulation, name):
     space = simulation.space_of(1, 6, 1)
     trials = simulation.simulate(simulation.make(name, space), 100)
     assert {trial.architecture for trial in trials} == set(space.enumerate())
@@ -211,8 +213,8 @@ def test_frozen_stages_stay_frozen(simulation, name):
 def test_trials_that_others_proposed_are_learned_from_or_passed_over(simulation, name):
     """Among them one outside the space: the plain backbone is always trained."""
     whole = simulation.space_of(6, 6, 6)
-    space = replace(whole, allowed=tuple(options[1:] for options in whole.allowed))
-    others = [simulation.plain(space), *(space.at(i) for i in (3, 50, 77, 90, 101, 118))]
+    space = replace(whole, options=tuple(options[1:] for options in whole.options))
+    others = [space.plain, *(space.at(i) for i in (3, 50, 77, 90, 101, 118))]
     assert others[0] not in space
     history = [simulation.scored(a, i) for i, a in enumerate(others)]
     trials = simulation.simulate(
@@ -238,14 +240,85 @@ def test_any_number_of_objectives_will_do(simulation, name, metrics):
 
 
 @every_strategy
-def test_it_takes_any_number_of_stages(simulation, name):
+def test_it_takes_any_number_of_decisions(simulation, name):
     strategy = simulation.make(name, simulation.space_of(9))
     assert len({t.architecture for t in simulation.simulate(strategy, 100)}) == 9
 
 
+@every_strategy
+def test_of_options_that_coincide_one_is_proposed(simulation, name):
+    """Arguments, depth and single units: combinations of options that are one network."""
+    space = simulation.space_of_variants()
+    given = [simulation.scored_variant(space.at(i), i) for i in range(54 if name == "gp" else 0)]
+    trials = simulation.simulate(
+        simulation.make(name, space), 200, simulation.scored_variant, finished=given
+    )
+    assert {t.architecture for t in trials} == set(space.enumerate())
+    assert len(set(simulation.begun(trials))) == len(trials)
+    assert len({str(build(t.architecture, seed=0)) for t in trials}) == space.size == 60
+
+
+@every_strategy
+def test_where_options_coincide_history_and_seed_decide(simulation, on_variants, name):
+    first = on_variants(name)
+    assert {t.state for t in first} == {"complete", "infeasible"}
+    kept = [replace(t, metrics=dict(t.metrics)) for t in first[:6]]
+    assert simulation.run_on_variants(name, finished=kept) == first
+    if name != "grid":
+        assert simulation.run_on_variants(name, seed=8) != first
+
+
+@every_strategy
+def test_where_options_coincide_what_is_in_flight_is_not_proposed(simulation, name):
+    space, trials = simulation.space_of_variants(), 9 if name == "gp" else 60
+    strategy = simulation.make(name, space)
+    proposals = simulation.simulate_parallel(strategy, trials, 4, simulation.scored_variant)
+    assert len(set(simulation.begun(proposals))) == len(proposals) == trials
+    assert all(proposal.architecture in space for proposal in proposals)
+
+
+@every_strategy
+def test_other_spellings_and_options_in_the_history_do_not_stop_it(simulation, name):
+    """A network in a spelling that is not the space's, and one that is not in the space."""
+    space = simulation.space_of_variants()
+    spelled = space.plain.by_name | {"depth": "8", "layer1.1": "eca@residual"}
+    others = [spelled, space.plain.by_name | {"layer1.0": "cbam:r4@residual"}]
+    history = [simulation.scored_variant(space.read(a), i) for i, a in enumerate(others)]
+    assert not any(trial.architecture in space for trial in history)
+    trials = simulation.simulate(
+        simulation.make(name, space),
+        9 if name == "gp" else 30,
+        simulation.scored_variant,
+        finished=history,
+    )
+    assert all(trial.architecture in space for trial in trials[2:])
+    assert len(set(simulation.begun(trials))) == len(trials)
+
+
+@pytest.mark.parametrize("name", preparing_strategies())
+def test_a_supernet_is_not_made_of_what_cannot_share_weights(simulation, name):
+    """The message names the decision with its key."""
+    variants = simulation.space_of_variants()
+    cut = SearchSpace.create(
+        variants.backbone, blocks=["none", "se"], ratios=[2], placements=["residual"], depth=[1, 2]
+    )
+    for space, decision, key in (
+        (variants, "depth", "arguments.depth"),
+        (cut, "layer1.depth", "stages.layer1.depth"),
+    ):
+        with pytest.raises(InputError) as caught:
+            simulation.make(name, space)
+        assert caught.value.key == "strategy.name"
+        assert caught.value.problem == (
+            "a supernet shares one set of weights among all options, which it cannot among those "
+            f"of '{decision}' (search_space.{key}). Leave that out, or take a strategy that trains "
+            "each architecture, such as 'local'."
+        )
+
+
 @pytest.mark.parametrize("name", [n for n in PROPOSING if n not in CONTROLS])
 def test_it_beats_random_search_on_an_easy_problem(simulation, name):
-    """8 stages with one right choice of 6 each, 80 trials: how many are right in the best."""
+    """8 stages with one right option of 6 each, 80 trials: how many are right in the best."""
 
     def easy(architecture, number, epochs):
         right = sum(gene == 2 for gene in simulation.genes(architecture))
@@ -257,7 +330,7 @@ def test_it_beats_random_search_on_an_easy_problem(simulation, name):
 
     space, one = simulation.space_of(*[6] * 8), (Objective("accuracy", "max"),)
     searched, drawn = (
-        [best(simulation.make(n, space, seed=seed, objectives=one)) for seed in range(4)]
+        [best(simulation.make(n, space, seed=seed, objectives=one)) for seed in range(8)]
         for n in (name, "random")
     )
     assert np.median(searched) > np.median(drawn)

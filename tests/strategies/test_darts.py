@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from attnas.search_space import InputError
+from attnas.core import InputError
 from attnas.strategies.darts import mixture, unrolled_gradient
 from attnas.strategies.relaxation import Step
 
@@ -85,13 +85,14 @@ class Drawing(nn.Module):
         return scores * self.gate * mask[:2]
 
 
-def test_the_passes_of_the_second_order_see_the_same_dropout_in_full_precision(simulation):
+def test_the_passes_of_the_second_order_see_the_same_dropout_in_full_precision(simulation, sharing):
     """In a step the three training passes (inputs 1) draw alike, in the next step otherwise."""
     net, labels = Drawing(), torch.zeros(4, dtype=torch.int64)
     training, selection = (torch.ones(4, 3), labels), (torch.zeros(4, 3), labels)
     logits = [torch.zeros(2, dtype=torch.float64, requires_grad=True)]
     generator = torch.Generator().manual_seed(0)
-    step = Step(net, logits, training, selection, generator, 0.5, 0.1, precision="bfloat16")
+    by = sharing.Drawn(lambda seed, number: [], precision="bfloat16")
+    step = Step(net, by, logits, training, selection, generator, 0.5, 0.1)
     method = simulation.make("darts", simulation.space_of(2), order=2)
     masks = []
     for _ in range(2):

@@ -1,14 +1,13 @@
 import numpy as np
 
-from attnas.results import Objective, Trial
-from attnas.strategies import History
+from attnas.core import History, Objective, Trial
 from attnas.strategies.evolution import living
 
 ONE = (Objective("accuracy", "max"),)
 
 
 def diagonal(simulation, accuracies, states=()):
-    """Trial i stands on the diagonal: no two are neighbours, so a child shows its parent."""
+    """Trial i is on the diagonal: no two are neighbours, so a child shows its parent."""
     space = simulation.space_of(20, 20, 20)
     trials = []
     for i, accuracy in enumerate(accuracies):

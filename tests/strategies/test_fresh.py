@@ -2,11 +2,11 @@ from collections import Counter
 
 import numpy as np
 
-from attnas.strategies import History, Proposal
-from attnas.strategies.fresh import fresh, spent, with_neighbours
+from attnas.core import History, Proposal
+from attnas.strategies.fresh import fresh, used, with_neighbours
 
 
-def test_the_first_candidate_that_is_not_spent_is_proposed(simulation):
+def test_the_first_candidate_that_is_not_used_is_proposed(simulation):
     space, rng = simulation.space_of(3, 3), np.random.default_rng(0)
     history = History(
         (simulation.scored(space.at(0), 0), simulation.scored(space.at(1), 1, bound=0.5)),
@@ -17,11 +17,11 @@ def test_the_first_candidate_that_is_not_spent_is_proposed(simulation):
     assert fresh(space, history, 3, rng, candidates) == Proposal(space.at(5), 3)
 
 
-def test_an_architecture_trained_for_fewer_epochs_is_not_spent(simulation):
+def test_an_architecture_trained_for_fewer_epochs_is_not_used(simulation):
     space = simulation.space_of(3, 3)
     history = History((simulation.scored(space.at(0), 0, epochs=1),))
-    assert spent(history, 1) == {space.at(0)}
-    assert spent(history, 3) == frozenset()
+    assert used(history, 1) == {space.at(0)}
+    assert used(history, 3) == frozenset()
 
 
 def test_a_candidate_outside_the_space_is_passed_over(simulation):
@@ -34,12 +34,12 @@ def test_a_candidate_outside_the_space_is_passed_over(simulation):
 def test_the_draw_is_uniform_over_what_is_left(simulation):
     """Chi-squared over 300 draws, both while much and while little is left."""
     space = simulation.space_of(3, 4)
-    for used in (4, 9):
-        history = History(tuple(simulation.scored(space.at(i), i) for i in range(used)))
+    for begun in (4, 9):
+        history = History(tuple(simulation.scored(space.at(i), i) for i in range(begun)))
         rng = np.random.default_rng(0)
         drawn = Counter(fresh(space, history, 3, rng).architecture for _ in range(300))
-        assert set(drawn) == {space.at(i) for i in range(used, 12)}
-        expected = 300 / (12 - used)
+        assert set(drawn) == {space.at(i) for i in range(begun, 12)}
+        expected = 300 / (12 - begun)
         assert sum((n - expected) ** 2 / expected for n in drawn.values()) < 20
 
 

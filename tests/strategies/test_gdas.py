@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from attnas.search_space import InputError
+from attnas.core import InputError
 from attnas.strategies.gdas import Gdas, straight_through
 
 LOGITS = torch.tensor([0.0, 1.0, -1.0, 0.5], dtype=torch.float64)

@@ -2,14 +2,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnas.results import Objective, Trial
-from attnas.search_space import NONE, Architecture, Backbone, Stage
-from attnas.strategies import History
+from attnas.core import History, Objective, Trial
+from attnas.search_space import Architecture, Backbone, StagePattern
 from attnas.strategies.gp import imputed, remembered
 
 ONE = (Objective("accuracy", "max"),)
 TWO = (*ONE, Objective("latency_ms", "min"))
-NOWHERE = Architecture(Backbone("formula", (), (3, 32, 32), 10, (Stage("only", ()),)), (NONE,))
+NOWHERE = Architecture.plain(
+    Backbone("formula", (), (3, 32, 32), (10,), (StagePattern("only", (), ()),))
+)
 
 
 def trial(number, accuracy=None, latency_ms=None, violation=0.0, state="complete"):

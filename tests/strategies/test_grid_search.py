@@ -1,4 +1,4 @@
-from attnas.strategies import History
+from attnas.core import History
 
 
 def test_the_space_is_taken_in_order(simulation):

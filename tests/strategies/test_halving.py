@@ -3,9 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from attnas.results import Objective, Trial
-from attnas.search_space import InputError
-from attnas.strategies import History, Proposal, make_strategy
+from attnas.core import History, InputError, Objective, Proposal, Trial
+from attnas.strategies import make_strategy
 from attnas.strategies.halving import on_lowest_rung
 
 ACCURACY = (Objective("accuracy", "max"),)
@@ -49,7 +48,7 @@ def test_the_best_third_of_each_rung_goes_on_under_one_schedule(simulation):
         proposals.append(proposal)
         score = simulation.accuracy(proposal.architecture)
         done.append(trial(proposal.architecture, len(done), proposal.epochs, score))
-    assert {(p.epochs, p.of) for p in proposals} == {(1, 9), (3, 9), (9, None)}
+    assert {(p.epochs, p.schedule_epochs) for p in proposals} == {(1, 9), (3, 9), (9, None)}
     assert Counter(p.epochs for p in proposals)[1] == 25
     order = sorted(space.enumerate(), key=simulation.accuracy, reverse=True)
     for epochs, least in ((3, 8), (9, 2)):
@@ -167,7 +166,7 @@ def test_what_a_value_says_of_a_bound_goes_with_it(simulation):
         ),
         (
             {"around": {"name": "halving"}},
-            "strategy.around: 'halving' cannot stand around itself. Write another.",
+            "strategy.around: 'halving' cannot be put around itself. Write another.",
         ),
         (
             {"around": 3},

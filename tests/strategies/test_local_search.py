@@ -1,5 +1,4 @@
-from attnas.results import Objective, Trial
-from attnas.strategies import History
+from attnas.core import History, Objective, Trial
 from attnas.strategies.local_search import Tried
 
 ONE = (Objective("accuracy", "max"),)

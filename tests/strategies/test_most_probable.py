@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from attnas.evaluator import AdditiveCost
+from attnas.core import AdditiveCost
 from attnas.strategies.budgets import Budget
 from attnas.strategies.most_probable import most_probable
 
@@ -36,8 +36,8 @@ def enumerated(space, logits, budgets):
     tables = [log_softmax(stage.numpy()) for stage in logits]
     kept = []
     for architecture in space.enumerate():
-        if all(b.holds(b.cost.of(architecture, space)) for b in budgets):
-            places = [o.index(c) for o, c in zip(space.allowed, architecture.choices, strict=True)]
+        places = [o.index(c) for o, c in zip(space.options, architecture.options, strict=True)]
+        if all(b.holds(b.cost.at(places)) for b in budgets):
             score = sum(t[i] for t, i in zip(tables, places, strict=True))
             kept.append((architecture, score))
     return sorted(kept, key=lambda entry: -entry[1])
@@ -70,10 +70,10 @@ def test_equally_probable_ones_come_in_the_order_of_the_space(simulation):
 def test_a_bound_that_is_met_exactly_is_kept(simulation):
     space = simulation.space_of(3, 3)
     cost = AdditiveCost("params", 0.3, ((0.0, 0.1, 0.2), (0.0, 0.1, 0.2)))
-    exact = cost.of(space.at(4), space)  # a sum that floats round
+    exact = cost.at(space.positions(space.at(4)))  # a sum that floats round
     logits = [torch.tensor([0.0, 5.0, 9.0])] * 2
     best, _ = next(most_probable(space, logits, [Budget(cost, exact)]))
-    assert cost.of(best, space) <= exact
+    assert cost.at(space.positions(best)) <= exact
     assert best in (space.at(2), space.at(4), space.at(6))
 
 
@@ -90,7 +90,7 @@ def test_a_million_architectures_are_searched_without_listing_them(simulation):
     sizes = (10, 10, 10, 10, 10, 10)
     space, logits, [budget] = problem(simulation, 3, sizes, 1)
     [(best, score)] = itertools.islice(most_probable(space, logits, [budget]), 1)
-    assert budget.holds(budget.cost.of(best, space))
+    assert budget.holds(budget.cost.at(space.positions(best)))
     scores, costs = _all(logits, budget.cost)
     assert score == pytest.approx(scores[costs <= budget.bound].max())
 

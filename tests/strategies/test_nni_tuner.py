@@ -5,9 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from attnas.results import Objective, Trial
-from attnas.search_space import AttnasError, InputError
-from attnas.strategies import History, borrowed_strategies, nni_tuner
+from attnas.core import AttnasError, History, InputError, Objective, Trial
+from attnas.strategies import borrowed_strategies, nni_tuner
 from attnas.strategies.nni_tuner import TUNERS, UNUSABLE, shares
 
 
@@ -86,7 +85,7 @@ class TestWithNNI:
 
     @pytest.mark.parametrize("name", ["nni:TPE", "nni:Evolution"])
     def test_it_learns_from_trials_that_others_proposed(self, simulation, name):
-        """The best of 30 given trials share one choice; it is proposed more often than by luck."""
+        """The best of 30 given trials share one option; it is proposed more often than by luck."""
         space = simulation.space_of(8, 8, 8)
         rng = np.random.default_rng(0)
         given = list(dict.fromkeys(space.sample(rng) for _ in range(60)))[:30]

@@ -1,7 +1,6 @@
 import numpy as np
 
-from attnas.results import Objective, Trial
-from attnas.strategies import History
+from attnas.core import History, Objective, Trial
 from attnas.strategies.nsga2 import tournament
 from attnas.strategies.ranking import Ranking
 
@@ -9,7 +8,7 @@ OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
 
 
 def diagonal(simulation, points):
-    """Trial i stands on the diagonal and has these (accuracy, latency)."""
+    """Trial i is on the diagonal and has these (accuracy, latency)."""
     space = simulation.space_of(20, 20, 20)
     return space, tuple(
         Trial(i, space.at(i * 421), 3, "complete", {"accuracy": a, "latency_ms": ms})
@@ -41,8 +40,8 @@ def test_without_mutation_a_child_has_every_stage_from_one_of_two_parents(simula
     space, trials = diagonal(simulation, [(0.9, 1), (0.8, 0.5), (0.1, 9)])
     mixed = 0
     for child in children(simulation, space, trials, population=2, crossover=1, mutation=0):
-        mother, father = (trials[i].architecture.choices for i in (0, 1))
-        pairs = zip(child.choices, mother, father, strict=True)
+        mother, father = (trials[i].architecture.options for i in (0, 1))
+        pairs = zip(child.options, mother, father, strict=True)
         inherited = [own in (m, f) for own, m, f in pairs]
         assert sum(inherited) >= 2
         mixed += all(inherited)

@@ -1,10 +1,9 @@
 import pytest
 import torch
 
-from attnas.evaluator import Constraint
-from attnas.search_space import AttnasError
-from attnas.search_space.build import build
-from attnas.strategies import History, preparing_strategies
+from attnas.core import AttnasError, Constraint, History
+from attnas.search_space import build
+from attnas.strategies import preparing_strategies
 
 SETTINGS = {"supernet_epochs": 3, "population": 6, "generations": 2, "check": 3, "paths": 3}
 
@@ -121,7 +120,7 @@ def test_where_nothing_is_feasible_it_says_so_before_training(sharing, tmp_path)
     assert str(caught.value) == (
         "nothing meets the constraints: the nearest architecture found, layer1=none layer2=none "
         "layer3=none, misses latency_ms <= 0.8 by 25.0%. Loosen the bound or allow cheaper "
-        "choices; no supernet was trained."
+        "options; no supernet was trained."
     )
 
 
@@ -155,7 +154,7 @@ def test_targets_that_are_all_out_of_reach_end_it_before_training(sharing, tmp_p
     assert str(caught.value) == (
         f"no target can be kept: params <= 100 cannot be kept, the least that the space has is "
         f"{least}; latency_ms <= 0.5 cannot be kept, the least that the space has is 1. Loosen the "
-        "bound or allow cheaper choices; no supernet was trained."
+        "bound or allow cheaper options; no supernet was trained."
     )
 
 

@@ -3,9 +3,8 @@ from typing import ClassVar
 import optuna
 import pytest
 
-from attnas.results import Objective
-from attnas.search_space import AttnasError, InputError
-from attnas.strategies import History, Proposal, borrowed_strategies
+from attnas.core import AttnasError, History, InputError, Objective, Proposal
+from attnas.strategies import borrowed_strategies
 from attnas.strategies.optuna_sampler import OptunaSampler
 
 LATENCY = (Objective("latency_ms", "min"),)
@@ -49,7 +48,7 @@ def test_every_listed_sampler_proposes_something_of_the_space(simulation):
             "optuna:CmaEs",
             {},
             "strategy.name: optuna:CmaEsSampler cannot be used: it samples numbers only, and the "
-            "choices of a stage are categories without an order. Use optuna:TPESampler, "
+            "options of a decision are categories without an order. Use optuna:TPESampler, "
             "optuna:NSGAIISampler or optuna:NSGAIIISampler.",
         ),
         (

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from attnas.search_space import AttnasError, InputError
+from attnas.core import AttnasError, InputError
 from attnas.strategies import borrowed_strategies
 
 STUB = """

@@ -1,4 +1,4 @@
-from attnas.strategies import History, Proposal, generator
+from attnas.core import History, Proposal, generator
 
 
 def test_what_was_begun_is_tried_and_what_broke_a_constraint_rejected(simulation):

@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attnas.results import Objective, Trial
-from attnas.search_space import NONE, Architecture, Backbone, Stage
-from attnas.strategies.ranking import losses, merit, ranking
+from attnas.core import Objective, Trial
+from attnas.search_space import Architecture, Backbone, StagePattern
+from attnas.strategies.ranking import losses, rank, ranking
 
 OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
-NOWHERE = Architecture(Backbone("formula", (), (3, 32, 32), 10, (Stage("only", ()),)), (NONE,))
+NOWHERE = Architecture.plain(
+    Backbone("formula", (), (3, 32, 32), (10,), (StagePattern("only", (), ()),))
+)
 
 
 def trial(accuracy, latency_ms, violation=0.0, state="complete"):
@@ -55,12 +57,12 @@ def beats(a, b):
 @given(trials)
 def test_ranks_are_what_peeling_off_the_unbeaten_gives(found):
     ranked = ranking(found, OBJECTIVES)
-    assert merit(found, OBJECTIVES).tolist() == ranked.rank.tolist()
-    left, rank = set(range(len(found))), 0
+    assert rank(found, OBJECTIVES).tolist() == ranked.rank.tolist()
+    left, peeled = set(range(len(found))), 0
     while left:
         unbeaten = {i for i in left if not any(beats(found[j], found[i]) for j in left)}
-        assert {i for i in left if ranked.rank[i] == rank} == unbeaten
-        left, rank = left - unbeaten, rank + 1
+        assert {i for i in left if ranked.rank[i] == peeled} == unbeaten
+        left, peeled = left - unbeaten, peeled + 1
 
 
 def test_within_a_front_the_lonely_come_first():

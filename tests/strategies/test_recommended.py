@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attnas.results import Objective, Trial
-from attnas.strategies import History, Proposal, Recommended
+from attnas.core import History, Objective, Proposal, Trial
+from attnas.strategies import Recommended
 from attnas.strategies.recommendation import Found, Recommendation
 from attnas.strategies.recommended import choose, pending
 
@@ -104,12 +104,12 @@ def test_it_says_what_it_cannot_keep(strategy, space):
         trial(space, 0, 1, 1.9, "infeasible"),  # off by a factor of 2: nothing is left
         trial(space, 1, 2, 1.8),
     ]
-    asked_fast, asked_slow, doubt = strategy.closing(finished)
+    asked_fast, asked_slow, reliability = strategy.closing(finished)
     assert asked_fast == (
         "Target latency_ms <= 1: no architecture was found that keeps it; the nearest measures 1.8."
     )
     assert asked_slow == f"Target latency_ms <= 2: {space.at(2)} measures 1.8: kept."
-    assert doubt.startswith("Inherited losses were held against stand-alone training for 1 ")
+    assert reliability.startswith("Inherited losses were compared with stand-alone training for 1 ")
 
 
 def test_large_costs_are_written_as_counts(space, entry):
@@ -141,14 +141,14 @@ def test_in_flight_recommendations_are_waited_for_not_repeated(strategy, space):
     assert strategy.propose(History((), running, 2)) == Proposal(space.at(8), 3)
 
 
-def test_when_the_ranking_is_in_doubt_stand_alone_results_lead(space, entry):
+def test_when_the_supernet_ranks_poorly_stand_alone_results_lead(space, entry):
     """12 architectures whose stand-alone order is the inherited order turned around."""
     controls = tuple(entry(i, i / 20, 1.0) for i in range(12))
     others = (entry(13, 0.9, 1.0), entry(14, 0.8, 1.0))
     strategy = Recommended(space, OBJECTIVES[:1], 3, 0, Found(({},), others, controls))
     reverse = tuple(trial(space, i, i, 1.0, accuracy=1 - i / 20) for i in range(12))
     finished = (*reverse, trial(space, 12, 13, 1.0, accuracy=0.1))
-    assert strategy.doubt(finished).ranks_poorly
+    assert strategy.ranking(finished).ranks_poorly
     drawn = strategy.propose(History(finished, (), 13)).architecture
     best = space.at(0)
     beside = [a for a in space.neighbours(best) if a not in {t.architecture for t in finished}]

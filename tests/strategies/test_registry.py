@@ -1,10 +1,12 @@
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
 
-from attnas.search_space import InputError
-from attnas.strategies import History, Strategy, make_strategy, register_strategy, strategies
+from attnas.core import History, InputError
+from attnas.strategies import STRATEGIES, Strategy, make_strategy, register_strategy
 
 
 def message(call, *arguments, **settings):
@@ -14,13 +16,13 @@ def message(call, *arguments, **settings):
 
 
 def test_the_list_has_every_strategy_with_one_line_on_it():
-    listed = strategies()
+    listed = list(STRATEGIES)
     assert {"evolution", "gp", "grid", "local", "nsga2", "random", "tpe"} <= set(listed)
-    assert list(listed) == sorted(listed)
-    assert all(re.fullmatch(r"[A-Z].{20,100}\.", line) for line in listed.values())
+    assert listed == sorted(listed)
+    assert all(re.fullmatch(r"[A-Z].{20,100}\.", STRATEGIES.summary(name)) for name in listed)
 
 
-@pytest.mark.parametrize("name", strategies())
+@pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_keeps_the_protocol_and_cites_a_source(simulation, name):
     strategy = simulation.make(name, simulation.space_of(2, 2))
     assert isinstance(strategy, Strategy)
@@ -139,15 +141,46 @@ def test_a_class_of_ones_own_is_named_by_module_and_class(simulation, tmp_path, 
     )
 
 
+def modules_after(code):
+    """The names of the modules that a new process has loaded."""
+    code += "; import sys; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(ended.stdout.split())
+
+
+def test_random_search_loads_little_of_ours_and_no_large_library():
+    """What its module reads of the package is what one must know to read it."""
+    loaded = modules_after("import attnas.strategies.random_search")
+    ours = sorted(name for name in loaded if name.split(".")[0] == "attnas")
+    assert "attnas.strategies.random_search" in ours
+    assert len(ours) <= 15, ours
+    assert loaded.isdisjoint({"torch", "optuna", "pandas", "ray", "nni"})
+
+
+def test_a_strategy_is_made_by_name_without_loading_the_others():
+    loaded = modules_after(
+        "from attnas.strategies import make_strategy; "
+        "make_strategy('nsga2', space=None, objectives=(), epochs=1, seed=0)"
+    )
+    assert "attnas.strategies.nsga2" in loaded
+    assert loaded.isdisjoint({"torch", "optuna", "pandas", "ray", "nni"})
+    others = {f"attnas.strategies.{name}" for name in ("evolution", "tpe", "darts", "oneshot")}
+    assert loaded.isdisjoint(others)
+
+
 def test_a_name_cannot_be_registered_twice():
     @dataclass(frozen=True)
     class Other:
         def propose(self, history):
             return None
 
-    with pytest.raises(ValueError, match="strategy 'random' is already attnas"):
+    with pytest.raises(ValueError, match=r"^strategy 'random' is ") as caught:
         register_strategy("random")(Other)
-    assert strategies()["random"].startswith("Draws uniformly")
+    assert str(caught.value) == (
+        "strategy 'random' is attnas.strategies.random_search.Random already; register "
+        f"{Other.__module__}.{Other.__qualname__} under another name"
+    )
+    assert STRATEGIES.summary("random").startswith("Draws uniformly")
 
 
 def test_a_class_that_proposes_nothing_cannot_be_registered():
@@ -156,4 +189,4 @@ def test_a_class_that_proposes_nothing_cannot_be_registered():
 
     with pytest.raises(ValueError, match=r"'silent': .*Silent needs a method `propose`"):
         register_strategy("silent")(Silent)
-    assert "silent" not in strategies()
+    assert "silent" not in STRATEGIES

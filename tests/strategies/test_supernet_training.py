@@ -1,6 +1,4 @@
 from collections import Counter
-from contextlib import nullcontext
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,25 +6,24 @@ import pytest
 import torch
 from torch import nn
 
-from attnas.evaluator import Batches
-from attnas.search_space import AttnasError
-from attnas.search_space.supernet import Supernet
+from attnas.core import AttnasError
+from attnas.search_space import AttentionOption, Supernet
 from attnas.strategies import supernet_training
 from attnas.strategies.supernet_training import MeanGradients, sandwich
 
 
 def test_the_ends_of_a_sandwich_are_the_widest_and_narrowest_of_the_drawn_blocks(sharing):
     space = sharing.tiny_space()
-    narrower = {"se:r2@residual": "se:r4@residual"}  # in layer1 both are as wide: one choice
+    narrower = {"se:r2@residual": "se:r4@residual"}  # in layer1 both are as wide: one option
     for number in range(50):
         first, second, *others = sandwich(space, 4, np.random.default_rng(number))
         ends = [
-            narrower.get(str(choice), str(choice)) if stage != "layer1" else str(choice)
-            for stage, choice in first.by_stage.items()
+            narrower.get(option, option) if stage != "layer1" else option
+            for stage, option in first.by_name.items()
         ]
-        if ends != [str(choice) for choice in first.choices]:
-            assert [str(choice) for choice in second.choices] == ends
-        assert "se:r4@residual" not in map(str, first.choices)
+        if ends != list(first.options):
+            assert list(second.options) == ends
+        assert "se:r4@residual" not in first.options
         assert len(others) == 2
         assert all(a in space for a in (first, second, *others))
 
@@ -35,9 +32,9 @@ def test_each_block_is_drawn_alike_for_the_ends_whatever_its_ratios(sharing):
     """None, ECA and SE with two ratios: a third each, where a uniform draw gives SE more."""
     rng = np.random.default_rng(0)
     drawn = Counter(
-        choice.block
+        AttentionOption.parse(option).block
         for _ in range(1000)
-        for choice in sandwich(sharing.tiny_space(), 2, rng)[0].choices
+        for option in sandwich(sharing.tiny_space(), 2, rng)[0].options
     )
     for block in ("none", "eca", "se"):
         assert drawn[block] / 3000 == pytest.approx(1 / 3, abs=0.03)
@@ -96,11 +93,12 @@ def test_a_step_s_units_of_the_widest_ratio_alone_are_not_slowed_by_the_narrow_p
     """Gradients of the first step, against those of its two paths taken one by one."""
     net = Supernet(sharing.tiny_space(), seed=0)
     paths = [net.space.architecture(["none", "none", f"se:r{ratio}@residual"]) for ratio in (2, 4)]
-    batches = Batches(sharing.digits(), sharing.RECIPE)
+    recipe = sharing.RECIPE.model_copy(update={"precision": "float32"})
+    training = sharing.shared_training(net.space, recipe=recipe)
     [block] = [m for m in net.shared if getattr(m, "reduce", None) and m.reduce.in_features == 32]
     weight, stem = block.expand.weight, next(net.network.parameters())
     torch.nn.init.normal_(weight)
-    inputs, labels = next(batches.epoch(0, 0))
+    inputs, labels = next(training.epoch("weights", 0, 0))
     net.train()
     alone = []
     for path in paths:
@@ -112,15 +110,9 @@ def test_a_step_s_units_of_the_widest_ratio_alone_are_not_slowed_by_the_narrow_p
     optimizer.register_step_pre_hook(
         lambda *_: seen.append([weight.grad.clone(), stem.grad.clone()])
     )
-    task = SimpleNamespace(
-        space=net.space,
-        seed=0,
-        weight_batches=batches,
-        resources=SimpleNamespace(recipe=sharing.RECIPE),
-        autocast=nullcontext,
-    )
+    search = SimpleNamespace(space=net.space, seed=0, training=training)
     monkeypatch.setattr(supernet_training, "sandwich", lambda *_: paths)
-    supernet_training._train_epoch(task, net, optimizer, MeanGradients(net), 0, 1, 2)
+    supernet_training._train_epoch(search, net, optimizer, MeanGradients(net), 0, 1, 2)
     (wide, wide_stem), (narrow, narrow_stem) = alone
     torch.testing.assert_close(seen[0][0][:, :8], (wide + narrow)[:, :8] / 2)
     torch.testing.assert_close(seen[0][0][:, 8:], wide[:, 8:])
@@ -132,7 +124,7 @@ def test_the_supernet_is_trained_and_scored_in_the_recipe_s_precision(sharing, t
     listening = nn.modules.module.register_module_forward_hook(
         lambda module, _, y: types.append(y.dtype) if isinstance(module, Supernet) else None
     )
-    recipe = replace(sharing.RECIPE, precision="bfloat16")
+    recipe = sharing.RECIPE.model_copy(update={"precision": "bfloat16"})
     try:
         for name, small in (
             ("oneshot", {"paths": 2, "population": 2, "generations": 1}),
@@ -148,7 +140,7 @@ def test_the_supernet_is_trained_and_scored_in_the_recipe_s_precision(sharing, t
 
 
 def test_a_loss_that_is_no_number_ends_it_with_epoch_and_remedy(sharing, tmp_path):
-    recipe = replace(sharing.RECIPE, learning_rate=1e30)
+    recipe = sharing.RECIPE.model_copy(update={"learning_rate": 1e30})
     given, _ = sharing.resources(tmp_path, recipe=recipe)
     with pytest.raises(AttnasError) as caught:
         sharing.make("oneshot", supernet_epochs=2, population=2, generations=1).prepare(given)

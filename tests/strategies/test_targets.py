@@ -3,9 +3,8 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from attnas.evaluator import AdditiveCost, Constraint, Screening, additive_costs
-from attnas.results import Objective
-from attnas.search_space import AttnasError, InputError
+from attnas.core import AdditiveCost, AttnasError, Constraint, InputError, Objective, Screening
+from attnas.evaluator import additive_costs
 from attnas.strategies.targets import Costs, check_feasible, check_targets, targets
 
 ACCURACY, LATENCY = Objective("accuracy", "max"), Objective("latency_ms", "min")
@@ -91,11 +90,11 @@ def test_the_settings_key_is_named_under_the_strategy(sharing):
         sharing.make("oneshot", targets={"latency_ms": ["x"]})
 
 
-def test_predictions_and_excesses_are_sums_over_stages(costs, sharing):
+def test_predictions_and_excesses_are_sums_over_decisions(costs, sharing):
     space = sharing.tiny_space()
     found = costs([Constraint("latency_ms", "<=", 1.5)])
     architecture = space.architecture(["eca@residual", "none", "se:r4@residual"])
-    places = [space.allowed[i].index(c) for i, c in enumerate(architecture.choices)]
+    places = [space.options[i].index(o) for i, o in enumerate(architecture.options)]
     latency = 1 + 0.1 * places[0] + 0.2 * places[1] + 0.3 * places[2]
     assert found.predict(architecture)["latency_ms"] == pytest.approx(latency)
     expected = max(0, latency / 1.5 - 1) + latency / 1.0 - 1

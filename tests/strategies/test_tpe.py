@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from attnas.results import Objective
-from attnas.strategies import History, tpe
+from attnas.core import History, Objective
+from attnas.strategies import tpe
 
 ONE = (Objective("accuracy", "max"),)
 
@@ -27,7 +27,7 @@ def drawn(simulation, space, count, value):
 
 
 def test_what_the_good_trials_share_is_proposed(simulation):
-    """Only the first stage matters; its choice 3 is good."""
+    """Only the first stage matters; its option 3 is good."""
     space = simulation.space_of(8, 8, 8)
     trials = drawn(simulation, space, 80, lambda t: -abs(simulation.genes(t.architecture)[0] - 3))
     firsts = [simulation.genes(a)[0] for a in proposed(simulation, space, trials)]
@@ -35,7 +35,7 @@ def test_what_the_good_trials_share_is_proposed(simulation):
 
 
 def test_what_broke_a_constraint_is_avoided(simulation):
-    """All scores are equal; architectures with a high first choice are infeasible."""
+    """All scores are equal; architectures with a high first option are infeasible."""
     space = simulation.space_of(8, 8, 8)
     equal = drawn(simulation, space, 80, lambda t: -0.5)
     trials = tuple(

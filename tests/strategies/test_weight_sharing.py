@@ -1,12 +1,14 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from attnas.evaluator import Constraint, Pool
-from attnas.results import RECOMMENDATIONS_FILE, Objective
-from attnas.search_space import AttnasError
+from attnas.core import RECOMMENDATIONS_FILE, AttnasError, Constraint, History, Objective
+from attnas.evaluator import Pool, SharedTraining
+from attnas.evaluator.data.statistics import channel_statistics
+from attnas.strategies import preparing_strategies
 from attnas.strategies.weight_sharing import prepare_recommended
 
 
@@ -15,21 +17,21 @@ def strategy(sharing):
     return sharing.make("oneshot", check=4, targets={"latency_ms": [2.0]})
 
 
-def recommending(*choices, seen=None):
+def recommending(*options, seen=None):
     """A search that trains nothing: the given architectures for every target."""
 
-    def search(task):
+    def find(search):
         if seen is not None:
-            seen.append(task)
-        net = task.supernet()
+            seen.append(search)
+        net = search.supernet()
         found = [
-            task.recommend(net, task.space.architecture(list(c)), target)
-            for target in task.targets
-            for c in choices
+            search.recommend(net, search.space.architecture(each), target)
+            for target in search.targets
+            for each in options
         ]
-        return [*found, *(task.recommend(net, control) for control in task.controls)]
+        return [*found, *(search.recommend(net, control) for control in search.controls)]
 
-    return search
+    return find
 
 
 FAST = ("none", "eca@residual", "none")  # 1.2 ms or so
@@ -41,17 +43,26 @@ def test_weights_selection_and_validation_are_disjoint_and_drawn_by_the_seed(
 ):
     """Each training image is marked with its number, to be found again in its part."""
     data = sharing.digits()
-    marked = data.train.images.clone()
+    marked = data.train.inputs.clone()
     marked[:, 0, 0, 0] = torch.arange(len(marked), dtype=torch.uint8)
-    data = replace(data, train=Pool(marked, data.train.labels))
-    tasks = []
+    data = replace(data, train=Pool(marked, data.train.targets))
+    mean, deviation = channel_statistics(marked)
+    recipe = sharing.RECIPE.model_copy(update={"augment": "none"})
+    searches = []
     for seed, folder in ((3, "a"), (3, "b"), (4, "c")):
-        given, _ = sharing.resources(tmp_path / folder, data=data)
+        given, _ = sharing.resources(tmp_path / folder, data=data, recipe=recipe)
         chosen = sharing.make("oneshot", seed=seed, check=0)
-        prepare_recommended(chosen, given, recommending(FAST, seen=tasks))
+        prepare_recommended(chosen, given, recommending(FAST, seen=searches))
+
+    def numbers(search, part):
+        marks = torch.cat([inputs[:, 0, 0, 0] for inputs, _ in search.training.epoch(part, 0, 0)])
+        return (marks * deviation + mean).round().int().tolist()
+
+    assert sorted(numbers(searches[0], "selection") + numbers(searches[0], "weights")) == [
+        *range(160)
+    ]
     chosen, weights = (
-        [set(pool.images[:, 0, 0, 0].tolist()) for pool in pools]
-        for pools in ([t.selection for t in tasks], [t.weight_batches._pool for t in tasks])
+        [set(numbers(search, part)) for search in searches] for part in ("selection", "weights")
     )
     assert len(chosen[0]) == 32
     assert len(weights[0]) == 128
@@ -61,13 +72,15 @@ def test_weights_selection_and_validation_are_disjoint_and_drawn_by_the_seed(
 
 
 def test_inherited_accuracy_is_that_of_the_extracted_network(sharing, strategy, tmp_path):
-    """Taken with statistics of the calibration images, as the network that stands alone has."""
-    tasks = []
-    given, _ = sharing.resources(tmp_path)
-    prepare_recommended(strategy, given, recommending(FAST, seen=tasks))
-    [task] = tasks
-    net, architecture = task.supernet(), task.space.architecture(list(FAST))
-    found = task.inherited(net, architecture)
+    """Taken with statistics of the weights' images, all in one batch here, as a stand-alone
+    network has them."""
+    searches = []
+    recipe = sharing.RECIPE.model_copy(update={"augment": "none", "batch_size": 160})
+    given, _ = sharing.resources(tmp_path, recipe=recipe)
+    prepare_recommended(strategy, given, recommending(FAST, seen=searches))
+    [search] = searches
+    net, architecture = search.supernet(), search.space.architecture(FAST)
+    found = search.inherited(net, architecture)
     alone = net.subnet(architecture)
     alone.train()
     for module in alone.modules():
@@ -75,10 +88,10 @@ def test_inherited_accuracy_is_that_of_the_extracted_network(sharing, strategy, 
             module.reset_running_stats()
             module.momentum = None
     with torch.no_grad():
-        for inputs, _ in task.weight_batches.scoring(task.calibration):
-            alone(inputs)
+        [(inputs, _)] = search.training.epoch("weights", 0, 0)
+        alone(inputs)
         alone.eval()
-        [(inputs, labels)] = list(task.selection_batches.scoring(task.selection))
+        [(inputs, labels)] = search.training.epoch("selection", 0, 0)
         logits = alone(inputs)
     loss = torch.nn.functional.cross_entropy(logits, labels)
     assert found["validation_loss"] == pytest.approx(float(loss), rel=1e-3)
@@ -87,23 +100,23 @@ def test_inherited_accuracy_is_that_of_the_extracted_network(sharing, strategy, 
 
 def test_controls_are_random_distinct_and_feasible_by_prediction(sharing, tmp_path):
     bound = Constraint("latency_ms", "<=", 1.5)
-    tasks = []
+    searches = []
     given, _ = sharing.resources(tmp_path, constraints=[bound])
     chosen = sharing.make("oneshot", check=10)
-    prepare_recommended(chosen, given, recommending(PLAIN, seen=tasks))
-    controls = tasks[0].controls
+    prepare_recommended(chosen, given, recommending(PLAIN, seen=searches))
+    controls = searches[0].controls
     assert len(set(controls)) == 10
-    assert all(tasks[0].costs.predict(a)["latency_ms"] <= 1.5 for a in controls)
+    assert all(searches[0].costs.predict(a)["latency_ms"] <= 1.5 for a in controls)
     assert not any(a.is_plain for a in controls)
 
 
 def test_a_space_with_few_feasible_ones_gives_fewer_controls(sharing, tmp_path):
-    bound = Constraint("latency_ms", "<=", 1.15)  # plain, and one choice in the first stage
-    tasks = []
+    bound = Constraint("latency_ms", "<=", 1.15)  # plain, and one option in the first stage
+    searches = []
     given, _ = sharing.resources(tmp_path, constraints=[bound])
     chosen = sharing.make("oneshot", check=10)
-    prepare_recommended(chosen, given, recommending(PLAIN, seen=tasks))
-    assert [tasks[0].space.index(a) for a in tasks[0].controls] == [16]
+    prepare_recommended(chosen, given, recommending(PLAIN, seen=searches))
+    assert [searches[0].space.index(a) for a in searches[0].controls] == [16]
 
 
 def test_the_latency_table_is_not_made_where_nobody_asks_for_latency(sharing, tmp_path):
@@ -112,29 +125,29 @@ def test_the_latency_table_is_not_made_where_nobody_asks_for_latency(sharing, tm
 
     given, _ = sharing.resources(tmp_path)
     chosen = sharing.make("oneshot", objectives=(Objective("accuracy", "max"),), check=1)
-    tasks = []
-    search = recommending(PLAIN, seen=tasks)
-    prepare_recommended(chosen, replace(given, latency_table=unwanted), search)
-    assert tasks[0].targets == ({},)
+    searches = []
+    find = recommending(PLAIN, seen=searches)
+    prepare_recommended(chosen, replace(given, latency_table=unwanted), find)
+    assert searches[0].targets == ({},)
 
 
 def test_the_artifact_is_plain_json_and_read_instead_of_searching(sharing, strategy, tmp_path):
     first = prepare_recommended(strategy, sharing.resources(tmp_path)[0], recommending(FAST))
     content = json.loads((tmp_path / RECOMMENDATIONS_FILE).read_text())
     assert content["targets"] == [{"latency_ms": 2.0}]
-    assert content["candidates"][0]["choices"] == {
+    assert content["candidates"][0]["architecture"] == {
         "layer1": "none",
         "layer2": "eca@residual",
         "layer3": "none",
     }
 
-    def unwanted(task):
+    def unwanted(search):
         raise AssertionError("it was searched before")
 
     assert prepare_recommended(strategy, sharing.resources(tmp_path)[0], unwanted) == first
 
 
-@pytest.mark.parametrize("damage", ["{", "[]", '{"format": 1}', ""])
+@pytest.mark.parametrize("damage", ["{", "[]", '{"format": 2}', ""])
 def test_a_damaged_artifact_is_made_again(sharing, strategy, tmp_path, damage):
     first = prepare_recommended(strategy, sharing.resources(tmp_path)[0], recommending(FAST))
     (tmp_path / RECOMMENDATIONS_FILE).write_text(damage)
@@ -144,24 +157,45 @@ def test_a_damaged_artifact_is_made_again(sharing, strategy, tmp_path, damage):
     assert "the search on the supernet is repeated." in notes[0]
 
 
+def test_an_artifact_that_cannot_be_written_is_said(sharing, strategy, tmp_path):
+    (tmp_path / RECOMMENDATIONS_FILE).mkdir()
+    (tmp_path / RECOMMENDATIONS_FILE / "in the way").touch()
+    with pytest.raises(AttnasError, match=r"recommendations\.json: cannot be written: "):
+        prepare_recommended(strategy, sharing.resources(tmp_path)[0], recommending(FAST))
+
+
 def test_recommendations_are_measured_until_one_keeps_the_target(sharing, strategy, tmp_path):
     """The first is 20 % slower than predicted: the second is measured, too."""
     space = sharing.tiny_space()
-    slow, fast = ("se:r4@residual", "none", "eca@residual"), PLAIN
-    machine = sharing.Machine(space, off=1.5, slow=(space.architecture(list(slow)),))
+    options = ("se:r4@residual", "none", "eca@residual")
+    slow = space.architecture(options)
+    machine = sharing.Machine(space, off=1.5, slow=(slow,))
     given, _ = sharing.resources(tmp_path, machine=machine)
-    made = prepare_recommended(strategy, given, recommending(slow, fast))
-    assert machine.screened[-2:] == [space.architecture(list(slow)), space.plain]
-    assert set(made.found.measured) == {space.architecture(list(slow)), space.plain}
+    made = prepare_recommended(strategy, given, recommending(options, PLAIN))
+    assert machine.screened[-2:] == [slow, space.plain]
+    assert set(made.found.measured) == {slow, space.plain}
+
+
+@pytest.mark.parametrize("name", preparing_strategies())
+def test_every_strategy_decides_for_each_unit_where_it_is_asked_to(sharing, tmp_path, name):
+    space = sharing.tiny_space(depth=14, per="unit")
+    assert space.names[:3] == ("layer1.0", "layer1.1", "layer2.0")
+    machine = sharing.Machine(space)
+    given, _ = sharing.resources(tmp_path, machine=machine, data=sharing.digits(40))
+    small = {"oneshot": {"paths": 2, "population": 2, "generations": 1}}.get(name, {})
+    made = sharing.make(name, space, check=2, targets={"latency_ms": [2.0]}, **small)
+    proposal = made.prepare(given).propose(History())
+    assert proposal.architecture in space
+    assert machine.metrics(proposal.architecture)["latency_ms"] <= 2.0
 
 
 def test_a_search_that_forgets_the_controls_is_a_mistake(sharing, strategy, tmp_path):
-    with pytest.raises(ValueError, match="4 controls have no inherited accuracy"):
-        prepare_recommended(strategy, sharing.resources(tmp_path)[0], lambda task: [])
+    with pytest.raises(ValueError, match="4 controls have no inherited metrics"):
+        prepare_recommended(strategy, sharing.resources(tmp_path)[0], lambda search: [])
 
 
 def test_a_lack_of_memory_says_what_would_help(sharing, strategy, tmp_path):
-    def hungry(task):
+    def hungry(search):
         torch.empty(10**15)
 
     with pytest.raises(AttnasError, match=r"does not fit into memory .* training\.batch_size"):
@@ -169,7 +203,7 @@ def test_a_lack_of_memory_says_what_would_help(sharing, strategy, tmp_path):
 
 
 def test_other_errors_are_not_hidden(sharing, strategy, tmp_path):
-    def broken(task):
+    def broken(search):
         raise RuntimeError("a block's own mistake")
 
     with pytest.raises(RuntimeError, match="a block's own mistake"):
@@ -177,15 +211,27 @@ def test_other_errors_are_not_hidden(sharing, strategy, tmp_path):
 
 
 def test_weights_that_the_last_steps_spoiled_are_said_to_have_diverged(sharing, strategy, tmp_path):
-    def spoiled(task):
-        net = task.supernet()
+    def spoiled(search):
+        net = search.supernet()
         for parameter in net.parameters():
             torch.nn.init.constant_(parameter, torch.nan)
-        return [task.recommend(net, task.space.plain)]
+        return [search.recommend(net, search.space.plain)]
 
     with pytest.raises(AttnasError, match=r"the loss of layer1=none .* is not finite\. Lower"):
         prepare_recommended(strategy, sharing.resources(tmp_path)[0], spoiled)
     assert not (tmp_path / RECOMMENDATIONS_FILE).exists()
+
+
+def test_a_metric_that_cannot_be_told_is_left_out(sharing, strategy, tmp_path, monkeypatch):
+    """Such as one of a class that the selection part lacks; the artifact has finite numbers."""
+    figures = {"accuracy": math.nan, "validation_loss": 1.5}
+    monkeypatch.setattr(SharedTraining, "score", lambda *_: figures)
+    made = prepare_recommended(strategy, sharing.resources(tmp_path)[0], recommending(FAST))
+    [entry] = made.found.candidates
+    assert (entry.predicted["validation_loss"], "accuracy" in entry.predicted) == (1.5, False)
+    assert made.propose(History()).architecture == entry.architecture
+    read = prepare_recommended(strategy, sharing.resources(tmp_path)[0], None)
+    assert read == made
 
 
 def test_an_untrusted_latency_table_is_used_with_a_warning(sharing, strategy, tmp_path):
@@ -196,4 +242,7 @@ def test_an_untrusted_latency_table_is_used_with_a_warning(sharing, strategy, tm
         given, notes = sharing.resources(tmp_path / str(heard))
         given = replace(given, latency_table=lambda found=found: found)
         prepare_recommended(strategy, given, recommending(FAST))
-        assert sum("mean error is above 5%" in note for note in notes) == heard
+        assert notes == heard * [
+            "The table's mean error is too large to decide anything: its latencies guide the "
+            "search on the supernet, and what that recommends is measured before it is kept."
+        ]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from attnas.core import AttnasError
 from attnas.observer import Observer
 from attnas.results import Run
 from attnas.search_loop import search
-from attnas.search_space import AttnasError
 
 # A plugin is imported by the search and by its workers; only in these it changes anything.
 PLUGIN = """
@@ -88,30 +88,53 @@ def test_trials_that_kill_their_worker_raise_eat_memory_or_hang_cost_no_other_tr
     assert third[0] != again[0]  # in another process
 
 
-class Killer(Observer):
-    """Kills the second node when 3 trials are stored."""
+# A training on another node than the first does not end; the first node's fourth waits for one.
+HANGS_ELSEWHERE = """
+    if ray.get_runtime_context().get_node_id() != {first!r}:
+        (FOLDER / "hangs").write_text(str(architecture))
+        time.sleep(3600)
+    until = time.monotonic() + 200
+    while begun > 3 and not (FOLDER / "hangs").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+"""
 
-    def __init__(self, nodes):
-        self.nodes, self.notes, self.stored = nodes, [], 0
+
+class Killer(Observer):
+    """Kills the second node when 3 trials are stored and one is in training there."""
+
+    def __init__(self, nodes, hangs):
+        self.nodes, self.hangs = nodes, hangs
+        self.notes, self.stored, self.killed = [], 0, False
 
     def note(self, text):
         self.notes.append(text)
 
     def trial(self, trial):
         self.stored += 1
-        if self.stored == 3:
+        self.waiting()
+
+    def waiting(self):
+        if self.stored >= 3 and self.hangs.exists() and not self.killed:
+            self.killed = True
             self.nodes.kill()
 
 
 def test_the_death_of_a_node_costs_no_trial(plugin, tmp_path, nodes):
-    config = {**plugin("time.sleep(1)"), "budget": {"trials": 8}, "constraints": {}}
+    ray = pytest.importorskip("ray")
+    fault = HANGS_ELSEWHERE.format(first=ray.get_runtime_context().get_node_id())
+    config = {**plugin(fault), "budget": {"trials": 8}, "constraints": {}}
     nodes.add()
-    killer = Killer(nodes)
+    killer = Killer(nodes, tmp_path / "hangs")
     config["engine"] = {"ray": {"workers": 2}}
     run = search(config, runs=tmp_path, observer=killer)
+    assert killer.killed
     assert [trial.state for trial in run.trials] == ["complete"] * 8
     assert len(set(architectures(run))) == 8
-    assert any("it is trained again" in note for note in killer.notes)
+    assert any(note.endswith("; it is trained again.") for note in killer.notes)
+    begun = [line.split(maxsplit=1) for line in (tmp_path / "begun").read_text().splitlines()]
+    lost = killer.hangs.read_text()
+    assert lost in architectures(run)
+    assert len({process for process, architecture in begun if architecture == lost}) == 2
 
 
 def test_a_killed_and_an_interrupted_search_go_on_and_no_second_one_comes_between(

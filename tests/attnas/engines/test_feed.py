@@ -8,9 +8,11 @@ from attnas.config import parse_config
 from attnas.coordinator import Coordinator
 from attnas.engines.feed import Feed, death
 from attnas.evaluation import EvaluatorLost, screen, train
+from attnas.facts import environment, make_facts
 from attnas.observer import Observer
+from attnas.problem import make_problem
 from attnas.results import Run
-from attnas.setup import environment, make_evaluator, make_facts, make_problem, make_searcher
+from attnas.setup import make_evaluator, make_searcher
 
 
 class Notes(Observer):
@@ -100,6 +102,13 @@ def test_a_task_that_died_after_its_time_limit_hung_and_is_not_tried_again(feedi
         (
             ProcessEnded("The actor died because its node has died. Node Id: 12"),
             "worker died: its machine was lost",
+        ),
+        (
+            ProcessEnded(
+                "The actor died because of an error raised in its creation task,\n"
+                "  File mine.py, line 3\nModuleNotFoundError: No module named 'mine'\n"
+            ),
+            "raised: ModuleNotFoundError: No module named 'mine'",
         ),
     ],
 )

@@ -5,14 +5,14 @@ import importlib.util
 import pytest
 
 from attnas.config import parse_config
+from attnas.core import AttnasError, InputError, Screening
 from attnas.engine_config import RayConfig
 from attnas.engines import ray_session
 from attnas.engines.ray_tune import _turns_folder, worker_class
 from attnas.engines.worker import WorkerSettings
-from attnas.evaluator import Screening
+from attnas.objects import Parcel
 from attnas.observer import Observer
 from attnas.search_loop import search
-from attnas.search_space import AttnasError, InputError
 
 
 class Heard(Observer):
@@ -40,7 +40,7 @@ def test_ray_with_one_worker_gives_the_trials_of_the_local_engine(
 ):
     monkeypatch.chdir(tmp_path)
     settings["budget"] = {"trials": 12}
-    local = search({**settings, "name": "local"}, runs=tmp_path)
+    local = search({**settings, "name": "local"}, runs=tmp_path, observer=Observer())
     heard = Heard()
     run = search({**settings, "engine": {"ray": {"workers": 1}}}, runs=tmp_path, observer=heard)
     assert proposals(run) == proposals(local)
@@ -48,7 +48,7 @@ def test_ray_with_one_worker_gives_the_trials_of_the_local_engine(
         assert (own.metrics, own.violations) == (other.metrics, other.violations)
     assert heard.most == 1
     assert heard.trials == list(run.trials)
-    assert heard.notes[-1] == "The budget of 12 trials is spent."
+    assert heard.notes[-1] == "Budget used: 12 trials."
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")  # what Ray has to say is in the file
     assert (run.folder / "ray.log").exists()
@@ -83,7 +83,8 @@ def test_a_worker_may_have_a_share_of_a_gpu(tmp_path, monkeypatch):
     node = {"Alive": True, "Resources": {"CPU": 2.0, "GPU": 1.0}}
     monkeypatch.setattr(ray, "nodes", lambda: [node])
     ray_session.check_room(half)
-    given = WorkerSettings({}, Screening({}), tmp_path, tmp_path, tmp_path, threads=1)
+    nothing = Parcel.of({})
+    given = WorkerSettings({}, Screening({}), tmp_path, tmp_path, tmp_path, 1, nothing)
     [bundle] = worker_class(given, half).default_resource_request({}).bundles
     assert bundle == {"CPU": 1, "GPU": 0.5}
 

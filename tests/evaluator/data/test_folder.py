@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attnas.evaluator.data import load_data
+from attnas.core import InputError
+from attnas.evaluator import load_data, make_task
 from attnas.evaluator.data.folder import folder
-from attnas.search_space import InputError
+
+TASK = make_task("classification", {})
 
 
 def write(root, part, images: dict[str, int], shade: int = 0) -> None:
@@ -19,7 +21,7 @@ def write(root, part, images: dict[str, int], shade: int = 0) -> None:
 
 def problem(**options) -> str:
     with pytest.raises(InputError) as caught:
-        load_data("folder", **options)
+        load_data("folder", TASK, **options)
     return str(caught.value)
 
 
@@ -29,9 +31,9 @@ def test_class_folders_are_classes_in_alphabetical_order(tmp_path):
     (tmp_path / "ant" / "notes.txt").write_text("no image")
     pools = folder(str(tmp_path))
     assert pools.classes == ("ant", "bee", "cow")
-    assert pools.train.labels.bincount().tolist() == [10, 12, 8]
-    assert (pools.train.images[:, 0, 0, 0] // 40 == pools.train.labels).all()
-    assert pools.train.images.shape == (30, 3, 5, 6)
+    assert pools.train.targets.bincount().tolist() == [10, 12, 8]
+    assert (pools.train.inputs[:, 0, 0, 0] // 40 == pools.train.targets).all()
+    assert pools.train.inputs.shape == (30, 3, 5, 6)
 
 
 @pytest.mark.parametrize("name", ["validation", "val"])
@@ -39,10 +41,10 @@ def test_train_validation_and_test_folders_are_the_parts(tmp_path, name):
     write(tmp_path, "train", {"ant": 6, "bee": 6}, shade=1)
     write(tmp_path, name, {"ant": 2, "bee": 1}, shade=2)
     write(tmp_path, "test", {"ant": 1, "bee": 3}, shade=3)
-    data = load_data("folder", path=tmp_path)
+    data = load_data("folder", TASK, path=tmp_path)
     assert data.facts["class_counts"] == {"train": [6, 6], "validation": [2, 1], "test": [1, 3]}
     for pool, shade in ((data.train, 1), (data.validation, 2), (data.test, 3)):
-        assert np.unique(pool.images[:, 1]).tolist() == [shade]
+        assert np.unique(pool.inputs[:, 1]).tolist() == [shade]
 
 
 def test_two_folders_of_one_part_are_refused(tmp_path):
@@ -56,14 +58,14 @@ def test_two_folders_of_one_part_are_refused(tmp_path):
 
 def test_a_second_reading_needs_no_decoding(tmp_path, monkeypatch):
     write(tmp_path, "images", {"ant": 6, "bee": 6})
-    first = load_data("folder", path=tmp_path / "images").facts
-    monkeypatch.setattr("attnas.evaluator.data.folder.decode", None)
-    assert load_data("folder", path=tmp_path / "images").facts == first
+    first = load_data("folder", TASK, path=tmp_path / "images").facts
+    monkeypatch.setattr("attnas.evaluator.data.cache.decode_part", None)
+    assert load_data("folder", TASK, path=tmp_path / "images").facts == first
 
 
 def test_image_size_is_an_option(tmp_path):
     write(tmp_path, "", {"ant": 6, "bee": 6})
-    assert load_data("folder", path=tmp_path, image_size=[3, 4]).input_shape == (3, 3, 4)
+    assert load_data("folder", TASK, path=tmp_path, image_size=[3, 4]).input_shape == (3, 3, 4)
 
 
 def test_what_is_wrong_with_a_folder_is_said(tmp_path):
@@ -82,7 +84,8 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path):
     )
     (here / "bee" / "1.jpg").write_text("no image either")
     assert problem(path=here) == (
-        f"data.path: cannot decode {here / 'bee' / '1.jpg'}: not an image. Replace or remove it."
+        f"data.path: cannot decode {here / 'bee' / '1.jpg'}: not an image. Replace or remove it, "
+        "or write 'bad_images: skip' to go on without it."
     )
     assert problem(path=here / "bee" / "1.jpg") == (
         f"data.path: '{here / 'bee' / '1.jpg'}' is a file; a folder of class folders is needed."

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
-from attnas.evaluator.data import load_data
+from attnas.core import InputError
+from attnas.evaluator import load_data, make_task
 from attnas.evaluator.data.npz import npz
-from attnas.search_space import InputError
+
+TASK = make_task("classification", {})
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -17,7 +19,7 @@ def save(path, **arrays):
 
 def problem(path) -> str:
     with pytest.raises(InputError) as caught:
-        load_data("npz", path=path)
+        load_data("npz", TASK, path=path)
     return str(caught.value)
 
 
@@ -31,15 +33,15 @@ def test_channels_are_found_wherever_they_stand(tmp_path, shape, axes):
     images = noise(*shape)
     pools = npz(str(save(tmp_path / "a.npz", x_train=images, y_train=LABELS)))
     expected = images[:, None] if images.ndim == 3 else images.transpose(axes or (0, 1, 2, 3))
-    assert (pools.train.images.numpy() == expected).all()
-    assert pools.train.labels.tolist() == LABELS.tolist()
+    assert (pools.train.inputs.numpy() == expected).all()
+    assert pools.train.targets.tolist() == LABELS.tolist()
     assert pools.classes == ("0", "1", "2")
 
 
 def test_floats_from_0_to_1_become_grey_levels(tmp_path):
     levels = noise(12, 5, 6)
     file = save(tmp_path / "a.npz", images=levels / 255, labels=LABELS[:, None])
-    assert (npz(str(file)).train.images[:, 0].numpy() == levels).all()
+    assert (npz(str(file)).train.inputs[:, 0].numpy() == levels).all()
 
 
 def test_parts_and_class_names_are_taken_as_they_are(tmp_path):
@@ -53,7 +55,7 @@ def test_parts_and_class_names_are_taken_as_they_are(tmp_path):
         test_labels=LABELS[:6],
         classes=np.array(["ant", "bee", "cow"]),
     )
-    data = load_data("npz", path=file)
+    data = load_data("npz", TASK, path=file)
     assert data.classes == ("ant", "bee", "cow")
     assert data.facts["sizes"] == {"train": 12, "validation": 3, "test": 6}
 
@@ -84,8 +86,9 @@ def test_parts_and_class_names_are_taken_as_they_are(tmp_path):
             "'images' is int64; uint8 or floats are needed.",
         ),
         (
-            {"images": noise(12, 5, 6), "labels": LABELS / 2},
-            "'labels' is float64 of shape (12,); integers of shape (N,) are needed.",
+            {"images": noise(12, 5, 6), "labels": np.array(["a"] * 12)},
+            "'labels' is <U1 of shape (12,); labels (N,) or (N, labels), numbers (N,) or "
+            "(N, targets), or masks (N, H, W) are needed.",
         ),
     ],
 )

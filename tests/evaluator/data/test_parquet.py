@@ -7,9 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from attnas.evaluator.data import load_data
+from attnas.core import InputError
+from attnas.evaluator import load_data, make_task
 from attnas.evaluator.data.parquet import parquet
-from attnas.search_space import InputError
+
+TASK = make_task("classification", {})
 
 
 def png(value: int, size: int = 4) -> bytes:
@@ -38,7 +40,7 @@ def write(path, labels, *, images="img", target="label", names=None, encoded=Non
 
 def problem(path, **options) -> str:
     with pytest.raises(InputError) as caught:
-        load_data("parquet", path=path, **options)
+        load_data("parquet", TASK, path=path, **options)
     return str(caught.value)
 
 
@@ -47,9 +49,9 @@ def test_rows_keep_their_images_labels_and_class_names(tmp_path):
     file = write(tmp_path / "a.parquet", labels, names=["cat", "dog", "cow"])
     pools = parquet(str(file))
     assert pools.classes == ("cat", "dog", "cow")
-    assert pools.train.labels.tolist() == labels
-    assert pools.train.images[:, 0, 0, 0].tolist() == list(range(15))
-    assert (pools.train.images[:, 1:] == 0).all()
+    assert pools.train.targets.tolist() == labels
+    assert pools.train.inputs[:, 0, 0, 0].tolist() == list(range(15))
+    assert (pools.train.inputs[:, 1:] == 0).all()
 
 
 def test_classes_without_names_are_numbers(tmp_path):
@@ -60,16 +62,16 @@ def test_a_folder_holds_the_parts_in_any_number_of_files(tmp_path):
     write(tmp_path / "train-00000-of-00002.parquet", [0] * 8)
     write(tmp_path / "train-00001-of-00002.parquet", [1] * 6)
     write(tmp_path / "test.parquet", [1, 0, 0])
-    data = load_data("parquet", path=tmp_path, validation=4)
+    data = load_data("parquet", TASK, path=tmp_path, validation=4)
     assert data.facts["sizes"] == {"train": 10, "validation": 4, "test": 3}
     assert data.facts["class_counts"]["test"] == [2, 1]
 
 
 def test_a_second_reading_needs_no_decoding(tmp_path, monkeypatch):
     file = write(tmp_path / "a.parquet", [0, 1] * 9)
-    first = load_data("parquet", path=file).facts
-    monkeypatch.setattr("attnas.evaluator.data.parquet.decode", None)
-    assert load_data("parquet", path=file).facts == first
+    first = load_data("parquet", TASK, path=file).facts
+    monkeypatch.setattr("attnas.evaluator.data.cache.decode_part", None)
+    assert load_data("parquet", TASK, path=file).facts == first
 
 
 def test_columns_are_found_by_type_or_given(tmp_path):
@@ -80,9 +82,9 @@ def test_columns_are_found_by_type_or_given(tmp_path):
         "path: string>), kind (int64), source (string), width (int64)."
     )
     pools = parquet(str(file), label_column="kind")
-    assert pools.train.labels.tolist() == [0, 1] * 3
+    assert pools.train.targets.tolist() == [0, 1] * 3
     named = write(tmp_path / "b.parquet", [0, 1] * 3, extra=more)
-    assert parquet(str(named)).train.labels.tolist() == [0, 1] * 3
+    assert parquet(str(named)).train.targets.tolist() == [0, 1] * 3
 
 
 def test_a_column_that_does_not_fit_is_refused_with_those_that_are_there(tmp_path):
@@ -93,7 +95,8 @@ def test_a_column_that_does_not_fit_is_refused_with_those_that_are_there(tmp_pat
         f"in {file}. {found}"
     )
     assert problem(file, label_column="img") == (
-        f"data.label_column: 'img' is no column of labels (an integer) in {file}. {found}"
+        f"data.label_column: 'img' is no column of labels (an integer, a float, "
+        f"a list of them, or a mask) in {file}. {found}"
     )
 
 
@@ -119,10 +122,11 @@ def test_a_row_that_cannot_be_decoded_is_named(tmp_path):
     encoded = [png(0), png(1), b"text", png(3)]
     file = write(tmp_path / "a.parquet", [0, 1, 0, 1], encoded=encoded)
     assert problem(file) == (
-        f"data.path: cannot decode row 2 of {file}: not an image. Replace or remove it."
+        f"data.path: cannot decode row 2 of {file}: not an image. Replace or remove it, "
+        "or write 'bad_images: skip' to go on without it."
     )
     file = write(tmp_path / "b.parquet", [0, 1], encoded=[png(0), None])
-    assert problem(file) == f"data.path: row 1 of {file} has no image bytes."
+    assert f"cannot decode row 1 of {file}: it has no bytes." in problem(file)
 
 
 def test_labels_must_be_there_and_start_at_0(tmp_path):
@@ -151,6 +155,6 @@ def test_images_are_scaled_on_request(tmp_path):
         f"data.image_size: image sizes differ: row 0 of {file} is 4x4, row 1 of {file} 5x5. "
         "Give one to scale to, such as 'image_size: 64'."
     )
-    images = parquet(str(file), image_size=8).train.images
+    images = parquet(str(file), image_size=8).train.inputs
     assert images.shape == (6, 3, 8, 8)
     assert np.unique(images[:, 0]).tolist() == [9]

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attnas.core import InputError
 from attnas.evaluator.data.splits import count, split_indices, stratified_order
-from attnas.search_space import InputError
 
 labels_of_any_kind = st.lists(st.integers(0, 5), min_size=1, max_size=120).map(np.array)
 

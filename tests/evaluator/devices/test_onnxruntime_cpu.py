@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from attnas.evaluator.devices import device
+from attnas.core import AttnasError
+from attnas.evaluator import device
 from attnas.evaluator.devices import onnxruntime_cpu as module
-from attnas.search_space import AttnasError
 
 
 def test_missing_packages_are_named_with_what_to_install(monkeypatch):

@@ -4,9 +4,9 @@ import types
 
 import pytest
 
-from attnas.evaluator.devices import Device, device, devices, register_device
+from attnas.core import InputError
+from attnas.evaluator import DEVICES, Device, device, register_device
 from attnas.evaluator.devices.torch_cpu import TorchCpu
-from attnas.search_space import InputError
 
 
 class Mine:
@@ -36,8 +36,8 @@ def own_module(monkeypatch):
 
 
 def test_every_device_of_the_folder_is_known():
-    assert list(devices()) == ["onnxruntime-cpu", "torch-cpu", "torch-cuda"]
-    assert all(cls.name == name and cls.__doc__ for name, cls in devices().items())
+    assert list(DEVICES) == ["onnxruntime-cpu", "torch-cpu", "torch-cuda"]
+    assert all(cls.name == name and cls.__doc__ for name, cls in DEVICES.items())
 
 
 def test_settings_reach_the_device():
@@ -114,6 +114,9 @@ def test_wrong_names_and_settings_are_explained(own_module, name, settings, mess
 
 
 def test_a_name_cannot_be_taken_twice():
-    with pytest.raises(ValueError, match=r"'torch-cpu' is already .*torch_cpu\.TorchCpu"):
+    with pytest.raises(
+        ValueError,
+        match=r"^device 'torch-cpu' is .*torch_cpu\.TorchCpu already; register .*\.Mine under ",
+    ):
         register_device("torch-cpu")(Mine)
-    assert devices()["torch-cpu"] is TorchCpu
+    assert DEVICES["torch-cpu"] is TorchCpu

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from attnas.evaluator.devices import device
+from attnas.core import InputError
+from attnas.evaluator import device
 from attnas.evaluator.devices.processor import cores
-from attnas.search_space import InputError
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from attnas.search_space import Backbone, InputError, Insertion, Stage, Unit
-from attnas.search_space.backbones import make_backbone
+from attnas.core import InputError
+from attnas.search_space import Backbone, Insertion, StagePattern, make_backbone
 
 OWN = """
 class Two(nn.Module):
@@ -15,7 +15,7 @@ class Two(nn.Module):
         return self.head(self.body(x).mean((2, 3)))
 """
 STAGES = {"body": {"units": ["body.*"], "sites": {"post": {"after": ""}}}}
-IMAGES = {"input_shape": (1, 8, 8), "classes": 5}
+IMAGES = {"input_shape": (1, 8, 8), "output_shape": (5,)}
 
 
 def message(**arguments):
@@ -25,7 +25,8 @@ def message(**arguments):
 
 
 def test_one_of_ours_has_all_arguments_with_their_defaults():
-    expected = Backbone("resnet_cifar", (("depth", 8), ("width", 16)), (1, 8, 8), 5)
+    expected = Backbone("resnet_cifar", (("depth", 8), ("width", 16)), (1, 8, 8), (5,))
+    assert expected.stages == ()
     for arguments in ({}, {"depth": 8}, {"width": 16, "depth": 8}):
         assert make_backbone(name="resnet_cifar", arguments=arguments, **IMAGES) == expected
 
@@ -33,9 +34,8 @@ def test_one_of_ours_has_all_arguments_with_their_defaults():
 def test_a_network_of_ones_own_has_the_stages_that_its_description_gives(own_module):
     name = f"{own_module(OWN)}:Two"
     backbone = make_backbone(factory=name, arguments={"sizes": [3, 4]}, stages=STAGES, **IMAGES)
-    after = (("post", Insertion("after", "")),)
-    stages = (Stage("body", (Unit("body.0", after), Unit("body.1", after))),)
-    assert backbone == Backbone(name, (("sizes", (3, 4)),), (1, 8, 8), 5, stages)
+    stages = (StagePattern("body", ("body.*",), (("post", Insertion("after", "")),)),)
+    assert backbone == Backbone(name, (("sizes", (3, 4)),), (1, 8, 8), (5,), stages)
     assert backbone.stage_names == ("body",)
     sites = [unit["post"] for unit in backbone.sites("body")]
     assert [(s.path, s.channels, s.height) for s in sites] == [("body.0", 3, 6), ("body.1", 4, 4)]
@@ -85,6 +85,28 @@ def test_a_description_that_does_not_fit_the_network_is_refused(own_module):
     )
     own["arguments"]["sizes"] = [{"a": 1}]
     assert message(**own, stages=STAGES) == (
-        f"{key}.arguments.sizes[0]: an argument is a number, a text, true, false, null or a list "
+        f"{key}.arguments.sizes[0]: an argument is a number, a string, true, false, null or a list "
         "of those, not {'a': 1}."
     )
+
+
+def test_units_that_come_with_an_argument_are_found_by_the_description(own_module):
+    """Globs describe every variant of the network."""
+    name = own_module(
+        """
+        class Deep(nn.Module):
+            def __init__(self, depth, classes):
+                super().__init__()
+                self.body = nn.Sequential(*(nn.Conv2d(1, 1, 1) for _ in range(depth)))
+                self.head = nn.Linear(1, classes)
+
+            def forward(self, x):
+                return self.head(self.body(x).mean((2, 3)))
+        """
+    )
+    backbone = make_backbone(
+        factory=f"{name}:Deep", arguments={"depth": 2}, stages=STAGES, **IMAGES
+    )
+    deeper = backbone.with_arguments({"depth": 12})
+    assert [unit.path for unit in deeper.units("body")] == [f"body.{i}" for i in range(12)]
+    assert [len(b.units("body")) for b in (backbone, deeper)] == [2, 12]

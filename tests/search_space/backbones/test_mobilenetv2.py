@@ -5,17 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from attnas.search_space import InputError
-from attnas.search_space.backbones import make_backbone
-from attnas.search_space.backbones.mobilenetv2 import (
-    InvertedResidual,
-    divisible_by_8,
-    mobilenetv2,
-)
+from attnas.core import InputError
+from attnas.search_space import make_backbone
+from attnas.search_space.backbones.mobilenetv2 import InvertedResidual, divisible_by_8, mobilenetv2
 
 
 class Sine(nn.Module):
-    """Stands for a block: neither linear nor an identity."""
+    """In place of a block: neither linear nor an identity."""
 
     def forward(self, x):
         return 1 + x.sin()
@@ -52,7 +48,7 @@ def by_hand(unit, x, stride, placement):
 @pytest.mark.parametrize("placement", ["pre", "expanded", "residual", "post", "identity", None])
 @pytest.mark.parametrize("expansion", [1, 6])
 @pytest.mark.parametrize(("channels_in", "stride"), [(8, 1), (8, 2), (4, 1)])
-def test_a_block_at_each_site_stands_where_its_placement_is_defined(
+def test_a_block_at_each_site_is_where_its_placement_is_defined(
     channels_in, stride, expansion, placement
 ):
     torch.manual_seed(0)
@@ -70,7 +66,9 @@ def test_a_block_at_each_site_stands_where_its_placement_is_defined(
 
 
 def test_without_a_shortcut_post_is_the_same_site_as_residual():
-    backbone = make_backbone(name="mobilenetv2", arguments={}, input_shape=(3, 32, 32), classes=10)
+    backbone = make_backbone(
+        name="mobilenetv2", arguments={}, input_shape=(3, 32, 32), output_shape=(10,)
+    )
     first, second = backbone.sites("stage2")
     assert first["post"].path == first["residual"].path
     assert second["post"].path != second["residual"].path
@@ -87,7 +85,7 @@ def test_parameters_at_1000_classes_are_the_known_ones(width, known):
 
 def test_stages_have_the_papers_units_widths_and_maps():
     backbone = make_backbone(
-        name="mobilenetv2", arguments={}, input_shape=(3, 224, 224), classes=10
+        name="mobilenetv2", arguments={}, input_shape=(3, 224, 224), output_shape=(10,)
     )
     units = {name: backbone.sites(name) for name in backbone.stage_names}
     assert [len(found) for found in units.values()] == [1, 2, 3, 4, 3, 3, 1]
@@ -101,7 +99,7 @@ def test_stages_have_the_papers_units_widths_and_maps():
 
 def test_it_runs_on_8_pixels():
     backbone = make_backbone(
-        name="mobilenetv2", arguments={"width": 0.35}, input_shape=(1, 8, 8), classes=10
+        name="mobilenetv2", arguments={"width": 0.35}, input_shape=(1, 8, 8), output_shape=(10,)
     )
     assert backbone.sites("stage7")[0]["residual"].height == 1
 

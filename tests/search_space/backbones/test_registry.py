@@ -1,14 +1,12 @@
+import importlib
+import pkgutil
+
 import pytest
 from torch import nn
 
-from attnas.search_space import InputError
-from attnas.search_space.backbones import backbones, register_backbone, registry
-from attnas.search_space.backbones.registry import construct
-
-
-@pytest.fixture
-def empty_register(monkeypatch):
-    monkeypatch.setattr(registry, "_BACKBONES", {})
+from attnas.core import InputError
+from attnas.search_space import BACKBONES, backbones, register_backbone
+from attnas.search_space.backbones.registry import construct, default_arguments
 
 
 def plain(*, classes: int, in_channels: int, depth: int = 3) -> nn.Module:
@@ -26,26 +24,47 @@ def message(name, arguments=None):
 
 
 def test_the_backbones_of_the_folder_are_registered():
-    assert {"mobilenetv2", "resnet", "resnet_cifar"} <= set(backbones())
+    names = ["mobilenetv2", "resnet", "resnet_cifar", "unet"]
+    assert list(BACKBONES) == names
+    for module in pkgutil.iter_modules(backbones.__path__):  # whatever they register
+        importlib.import_module(f"{backbones.__name__}.{module.name}")
+    assert list(BACKBONES) == names
+    assert BACKBONES.summary("unet") == (
+        "A stage for each block of the U-Net, 2 `levels` + 1 in all."
+    )
 
 
-@pytest.mark.usefixtures("empty_register")
+def test_the_arguments_that_a_config_may_set_have_defaults():
+    assert default_arguments("resnet_cifar") == {"depth": 8, "width": 16}
+    assert default_arguments("package.module:function") == {}
+
+
+@pytest.mark.usefixtures("own_registers")
 def test_a_registered_function_is_made_by_its_name():
     assert register_backbone("plain")(plain) is plain
-    assert backbones() == {"plain": plain}
+    assert BACKBONES["plain"] is plain
     network = made("plain", {"depth": 5}, classes=4)
     assert (network.in_features, network.out_features) == (5, 4)
 
 
-@pytest.mark.usefixtures("empty_register")
+@pytest.mark.usefixtures("own_registers")
 def test_a_name_is_given_to_one_function_only():
     register_backbone("plain")(plain)
     register_backbone("plain")(plain)
-    with pytest.raises(ValueError, match="backbone 'plain' is already "):
+    with pytest.raises(ValueError, match="backbone") as caught:
         register_backbone("plain")(lambda *, classes, in_channels: nn.Identity())
+    assert str(caught.value).startswith(
+        f"backbone 'plain' is {__name__}.plain already; register {__name__}."
+    )
+    with pytest.raises(ValueError, match="backbone") as caught:
+        register_backbone("resnet")(plain)
+    assert str(caught.value) == (
+        "backbone 'resnet' is attnas.search_space.backbones.resnet.resnet already; register "
+        f"{__name__}.plain under another name"
+    )
 
 
-@pytest.mark.usefixtures("empty_register")
+@pytest.mark.usefixtures("own_registers")
 def test_a_function_without_the_datas_arguments_or_a_default_is_not_registered():
     with pytest.raises(ValueError, match="a default for each other: in_channels, depth"):
         register_backbone("odd")(lambda *, classes, depth: nn.Identity())
@@ -123,6 +142,12 @@ def test_a_factory_gets_its_arguments_and_of_the_datas_only_those_it_names(own_m
     assert (network.in_features, network.out_features) == (8, 6)
     assert made(f"{name}:neither", {"sizes": [3, 4]}).in_features == 7
     assert made(f"{name}:both", {"sizes": [0], "classes": 3}).out_features == 3
+
+
+def test_without_classes_a_factory_is_not_told_any(own_module):
+    name = own_module("def make(classes=4, in_channels=9): return nn.Linear(in_channels, classes)")
+    network = made(f"{name}:make", classes=None)
+    assert (network.in_features, network.out_features) == (1, 4)
 
 
 def test_a_factory_that_cannot_be_used_is_refused(own_module):

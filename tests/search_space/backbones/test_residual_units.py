@@ -7,7 +7,7 @@ from attnas.search_space.backbones.residual_units import BasicUnit, BottleneckUn
 
 
 class Sine(nn.Module):
-    """Stands for a block: neither linear nor an identity."""
+    """In place of a block: neither linear nor an identity."""
 
     def forward(self, x):
         return 1 + x.sin()
@@ -49,7 +49,7 @@ def by_hand(unit, x, stride, placement):
 @pytest.mark.parametrize("placement", ["pre", "residual", "post", "identity", None])
 @pytest.mark.parametrize(("channels_in", "stride"), [(8, 1), (8, 2), (4, 1)])
 @pytest.mark.parametrize("unit", [BasicUnit, BottleneckUnit])
-def test_a_block_at_each_site_stands_where_its_placement_is_defined(
+def test_a_block_at_each_site_is_where_its_placement_is_defined(
     unit, channels_in, stride, placement
 ):
     torch.manual_seed(0)

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from attnas.search_space import InputError
-from attnas.search_space.backbones import make_backbone
+from attnas.core import InputError
+from attnas.search_space import make_backbone
 from attnas.search_space.backbones.resnet import resnet
 
 
@@ -19,7 +19,7 @@ def test_parameters_at_1000_classes_are_the_known_ones(depth, known):
 )
 def test_stages_have_the_papers_units_widths_and_maps(depth, units, widths):
     backbone = make_backbone(
-        name="resnet", arguments={"depth": depth}, input_shape=(3, 64, 64), classes=5
+        name="resnet", arguments={"depth": depth}, input_shape=(3, 64, 64), output_shape=(5,)
     )
     found = {name: backbone.sites(name) for name in backbone.stage_names}
     assert tuple(found) == ("layer1", "layer2", "layer3", "layer4")

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from attnas.search_space import InputError
-from attnas.search_space.backbones import make_backbone
+from attnas.core import InputError
+from attnas.search_space import make_backbone
 from attnas.search_space.backbones.resnet_cifar import resnet_cifar
 
 
@@ -41,7 +41,10 @@ def test_without_the_projections_the_parameters_are_the_papers(depth, known):
 @pytest.mark.parametrize(("size", "maps"), [(32, (32, 16, 8)), (8, (8, 4, 2)), (1, (1, 1, 1))])
 def test_sites_have_the_papers_widths_and_halved_maps(size, maps):
     backbone = make_backbone(
-        name="resnet_cifar", arguments={"depth": 14}, input_shape=(1, size, size), classes=10
+        name="resnet_cifar",
+        arguments={"depth": 14},
+        input_shape=(1, size, size),
+        output_shape=(10,),
     )
     assert backbone.stage_names == ("layer1", "layer2", "layer3")
     entering = (16, size)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from attnas.search_space import block, blocks
+from attnas.search_space import BLOCKS, block
 
-NAMES = sorted(blocks())
+NAMES = sorted(BLOCKS)
 STARTS = pytest.mark.parametrize("identity_start", [False, True], ids=["papers", "identity"])
 EVERY = pytest.mark.parametrize("name", NAMES)
 SIZES = [(8, 8), (5, 3), (1, 6), (2, 1), (1, 1)]
@@ -83,7 +83,7 @@ def test_parameters_in_closed_form_are_those_counted(name, identity_start):
             assert closed == counted, (channels, ratio)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.sampled_from(NAMES), st.integers(1, 96), st.data())
 def test_widths_are_equal_where_the_modules_are(name, channels, data):
     found = block(name)

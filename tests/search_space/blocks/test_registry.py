@@ -1,11 +1,14 @@
+import importlib
+import pkgutil
+
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from attnas.search_space import Block, InputError, block, blocks, hidden_width, register_block
-from attnas.search_space.blocks import registry
+from attnas.core import InputError
+from attnas.search_space import BLOCKS, Block, block, blocks, hidden_width, register_block
 
 
 class Halve(nn.Module):
@@ -40,24 +43,22 @@ class Picky(Halve):
         return channels % ratio == 0 and height == width
 
 
-@pytest.fixture
-def _own_register(monkeypatch):
-    """What a test registers is gone after it."""
-    monkeypatch.setattr(registry, "_BLOCKS", dict(registry._BLOCKS))
-
-
 def test_the_blocks_are_those_of_the_folder():
     names = ["cbam", "coord", "cse", "eca", "ese", "gc", "scse", "se", "simam", "sse"]
-    assert list(blocks()) == names
-    assert all(found.name == name for name, found in blocks().items())
+    assert list(BLOCKS) == names
+    for module in pkgutil.iter_modules(blocks.__path__):  # whatever they register
+        importlib.import_module(f"{blocks.__name__}.{module.name}")
+    assert list(BLOCKS) == names
+    assert all(found.name == name for name, found in BLOCKS.items())
+    assert BLOCKS.summary("eca").startswith("y = x * sigmoid(conv1d_k(m)), m = mean of x")
 
 
 def test_no_attention_is_not_a_block():
-    assert "none" not in blocks()
+    assert "none" not in BLOCKS
 
 
 def test_every_block_but_cse_is_a_function_of_its_own():
-    assert {name: b.function for name, b in blocks().items() if b.function != name} == {"cse": "se"}
+    assert {name: b.function for name, b in BLOCKS.items() if b.function != name} == {"cse": "se"}
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
@@ -77,32 +78,32 @@ def test_a_name_near_to_none_is_answered_with_all():
     )
 
 
-@pytest.mark.usefixtures("_own_register")
+@pytest.mark.usefixtures("own_registers")
 def test_a_registered_block_is_found_under_its_name():
     assert register_block("halve", kind="mixer")(Halve) is Halve
     assert block("halve") == Block("halve", "mixer", (), Halve, "halve")
-    assert list(blocks()) == sorted(blocks())
+    assert list(BLOCKS) == sorted(BLOCKS)
 
 
-@pytest.mark.usefixtures("_own_register")
+@pytest.mark.usefixtures("own_registers")
 def test_a_name_registered_twice_is_an_error():
     with pytest.raises(ValueError, match="block") as error:
         register_block("se")(Halve)
     assert str(error.value) == (
-        "block 'se' is already attnas.search_space.blocks.squeeze_excite.SqueezeExcite; "
+        "block 'se' is attnas.search_space.blocks.squeeze_excite.SqueezeExcite already; "
         f"register {__name__}.Halve under another name"
     )
     assert block("se").module is not Halve
 
 
-@pytest.mark.usefixtures("_own_register")
+@pytest.mark.usefixtures("own_registers")
 def test_a_class_of_the_same_name_in_another_module_is_another_class():
     foreign = type("SqueezeExcite", (Halve,), {"__module__": "elsewhere"})
     with pytest.raises(ValueError, match="register elsewhere"):
         register_block("se")(foreign)
 
 
-@pytest.mark.usefixtures("_own_register")
+@pytest.mark.usefixtures("own_registers")
 def test_a_reloaded_class_replaces_itself():
     again = type("Halve", (Halve,), {"__module__": __name__})
     register_block("halve")(Halve)
@@ -110,17 +111,17 @@ def test_a_reloaded_class_replaces_itself():
     assert block("halve").module is again
 
 
-@pytest.mark.usefixtures("_own_register")
+@pytest.mark.usefixtures("own_registers")
 def test_a_class_that_cannot_count_its_parameters_is_an_error():
     with pytest.raises(ValueError, match="bare") as error:
         register_block("bare")(nn.Identity)
     assert str(error.value) == (
         "block 'bare': torch.nn.modules.linear.Identity needs a static method `params`"
     )
-    assert "bare" not in blocks()
+    assert "bare" not in BLOCKS
 
 
-@pytest.mark.usefixtures("_own_register")
+@pytest.mark.usefixtures("own_registers")
 def test_what_a_class_declares_goes_before_the_defaults():
     register_block("picky", ratios=(8, 3), function="se")(Picky)
     picky = block("picky")
@@ -132,7 +133,7 @@ def test_what_a_class_declares_goes_before_the_defaults():
     assert picky.make(20, 3, identity_start=True).arguments == (20, 3, True)
 
 
-@pytest.mark.usefixtures("_own_register")
+@pytest.mark.usefixtures("own_registers")
 def test_a_class_that_declares_only_its_parameters_gets_the_defaults():
     register_block("halve")(Halve)
     halve = block("halve")
@@ -151,7 +152,6 @@ def test_the_hidden_width_rounds_half_up_and_is_at_least_4(channels, ratio, widt
     assert hidden_width(channels, ratio) == width
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10_000), st.integers(1, 64))
 def test_the_hidden_width_is_the_nearest_to_the_quotient(channels, ratio):
     width = hidden_width(channels, ratio)

@@ -1,0 +1,12 @@
+from .api import build as build
+from .api import load_run as load_run
+from .confirmation import confirm as confirm
+from .core import AttnasError as AttnasError
+from .core import InputError as InputError
+from .objects import hand_over as hand_over
+from .observer import Observer as Observer
+from .results import Run as Run
+from .search_loop import search as search
+from .search_space import Architecture as Architecture
+from .search_space import SearchSpace as SearchSpace
+from .search_space import register_block as register_block

@@ -1,0 +1,142 @@
+"""Confirmation: the front trained again with new seeds, beside the plain backbone."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from attnas.core import AttnasError, InputError, ItemScores, Trial
+from attnas.evaluator import Trainer, TrainingFailed
+from attnas.results import (
+    CONFIRMATION_FILE,
+    Confirmation,
+    Confirmed,
+    ConfirmedScore,
+    Run,
+    write_confirmation,
+)
+from attnas.search_space import Architecture
+
+from .config import parse_config
+from .problem import make_problem
+from .setup import make_start, make_trainer
+
+Say = Callable[[str], None]
+
+
+def confirm(
+    run: Run,
+    *,
+    seeds: int = 3,
+    epochs: int | None = None,
+    data_path: str | None = None,
+    say: Say = lambda _: None,
+) -> Confirmation:
+    """Trains the front and the plain backbone with new seeds and scores them on the test split.
+
+    The winner is the one that the search recommends, `run.best()`. All architectures of one
+    seed share backbone weights, data order and augmentation. Each training is kept at once:
+    the same call goes on where it was interrupted. `epochs` is the trials' own if not given,
+    `data_path` says where the data are now. A member of the front whose training fails is
+    left out, and `say` tells of it.
+
+    Raises:
+        InputError: fewer than two seeds, a run that replayed a table, or a training of the
+            user's own that gives no scores of items.
+        AttnasError: the run has no front, its data changed, or the training of the winner or
+            of the plain backbone failed.
+    """
+    if seeds < 2:
+        raise InputError("a spread needs at least 2 seeds.", key="--seeds")
+    config = parse_config(run.config, file=str(run.folder))
+    if config.evaluator is not None:
+        raise InputError("it replayed a table: there is nothing to train.", file=str(run.folder))
+    if data_path is not None and config.data is not None:
+        config = config.model_copy(
+            update={"data": config.data.model_copy(update={"path": data_path})}
+        )
+    winner = run.best()
+    problem = make_problem(config)
+    data = problem.data
+    if data is not None and data.facts["data_sha256"] != run.facts["data"]["data_sha256"]:
+        raise AttnasError(f"{run.folder}: the data are no longer those of the run.")
+    recipe = config.training
+    epochs = epochs or recipe.epochs
+    recipe = recipe.model_copy(update={"epochs": epochs, "time_limit_s": None})
+    folder = run.checkpoints / "confirm"
+    trainer = make_trainer(
+        config, problem, make_start(config, problem, run.checkpoints), folder, recipe=recipe
+    )
+    new_seeds = [config.seed + 1 + i for i in range(seeds)]
+    front = [trial for trial in run.front() if not trial.architecture.is_plain]
+    session = _Session(trainer, folder, new_seeds, epochs, say)
+    session.remaining = (len(front) + 1) * seeds
+    confirmation = Confirmation(
+        plain=session.confirmed(problem.space.plain, run.plain),
+        front=tuple(session.front(front, winner)),
+        winner=None if winner.architecture.is_plain else winner.number,
+        epochs=epochs,
+    )
+    write_confirmation(confirmation, run.folder / CONFIRMATION_FILE)
+    return confirmation
+
+
+class _Session:
+    """Trainings of one confirmation; those of an interrupted one are read back."""
+
+    def __init__(
+        self, trainer: Trainer, folder: Path, seeds: Sequence[int], epochs: int, say: Say
+    ) -> None:
+        self.trainer, self.folder, self.seeds = trainer, folder, seeds
+        self.epochs, self.say = epochs, say
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.remaining = 0
+
+    def front(self, trials: Sequence[Trial], winner: Trial) -> Iterator[Confirmed]:
+        for trial in trials:
+            try:
+                yield self.confirmed(trial.architecture, trial)
+            except AttnasError as error:
+                if trial == winner:
+                    raise
+                self.say(f"Trial {trial.number} is left out: {error}")
+
+    def confirmed(self, architecture: Architecture, trial: Trial | None) -> Confirmed:
+        number = None if trial is None else trial.number
+        scores = tuple(self._score(architecture, number, seed) for seed in self.seeds)
+        return Confirmed(number, architecture.by_name, scores)
+
+    def _score(self, architecture: Architecture, number: int | None, seed: int) -> ConfirmedScore:
+        name = "plain" if number is None else f"trial-{number}"
+        path = self.folder / f"{name}-seed-{seed}-epochs-{self.epochs}.json"
+        kept = _read(path)
+        if kept is None:
+            self.say(f"{self.remaining:3d} to go: seed {seed}, {architecture}")
+            kept = self._train(architecture, seed, path)
+        self.remaining -= 1
+        return ConfirmedScore(seed, kept)
+
+    def _train(self, architecture: Architecture, seed: int, path: Path) -> ItemScores:
+        try:
+            result = self.trainer.train(architecture, self.epochs, seed=seed, split="test")
+        except TrainingFailed as error:
+            raise AttnasError(
+                f"seed {seed}, {architecture}: the training failed: {error}."
+            ) from error
+        if result.scores is None:
+            raise InputError(
+                "the training gives no scores of single items, which a confirmation compares. "
+                "Return a pair: metrics, and one score an item.",
+                key="training.function",
+            )
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps({"scores": result.scores.to_dict()}))
+        part.replace(path)
+        return result.scores
+
+
+def _read(path: Path) -> ItemScores | None:
+    """The scores of a training that is done; None if there is none to be read."""
+    try:
+        return ItemScores.from_dict(json.loads(path.read_text())["scores"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # none yet, or of an earlier version

@@ -1,0 +1,5 @@
+"""Tasks, one file each: what a network is for; registered by name."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,26 @@
+"""How results show themselves in Python: as text in a console, as HTML in a notebook."""
+
+import io
+
+from rich.console import Console, RenderableType
+
+WIDTH = 110  # columns
+
+
+def as_text(shown: RenderableType) -> str:
+    """What the command line would print, without colours, in `WIDTH` columns."""
+    console = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
+    with console.capture() as captured:
+        console.print(shown)
+    return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
+
+
+def as_html(shown: RenderableType) -> str:
+    """The same as preformatted HTML, with its weights and colours."""
+    console = Console(
+        file=io.StringIO(), width=WIDTH, record=True, force_jupyter=False, legacy_windows=False
+    )
+    console.print(shown)
+    return console.export_html(
+        inline_styles=True, code_format='<pre style="line-height: 1.2">{code}</pre>'
+    )

@@ -1,0 +1,10 @@
+from .budgets import Budget as Budget
+from .protocol import Preparing as Preparing
+from .protocol import Strategy as Strategy
+from .recommended import Recommended as Recommended
+from .registry import FAMILIES as FAMILIES
+from .registry import STRATEGIES as STRATEGIES
+from .registry import borrowed_strategies as borrowed_strategies
+from .registry import make_strategy as make_strategy
+from .registry import preparing_strategies as preparing_strategies
+from .registry import register_strategy as register_strategy

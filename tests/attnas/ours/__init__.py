@@ -1,0 +1,1 @@
+"""What a user adds from outside: one of each kind, one file each."""
