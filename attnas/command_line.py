@@ -205,7 +205,7 @@ def export(
 ) -> None:
     """Exports an architecture as YAML (or JSON, by suffix): the best one if none is named."""
     from attnas.core import InputError
-    from attnas.results import difference_to_plain, export_python, write_export
+    from attnas.results import export_python, write_export
 
     loaded = open_run(run, runs)
     if trial is not None and (maximum or minimum):
@@ -223,7 +223,7 @@ def export(
     say(f"Wrote trial {chosen.number} ({chosen.architecture}) to {path}.")
     if not chosen.feasible:
         say(f"The trial is {chosen.state}: {chosen.reason}.")
-    gain = difference_to_plain(chosen, loaded.trials)
+    gain = loaded.differences.get(chosen.number)
     if gain is not None and gain.within_noise and not chosen.architecture.is_plain:
         name = loaded.scored.replace("_", " ")
         say(f"Its {name} is within noise of the plain backbone's: `attnas confirm` tells more.")
@@ -292,7 +292,7 @@ def train(
 @app.command()
 def confirm(
     run: RunName,
-    seeds: Annotated[int, typer.Option("--seeds", min=2, help="New seeds.")] = 3,
+    seeds: Annotated[int, typer.Option("--seeds", min=2, help="New seeds.")] = 5,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Epochs; the trials' own if not given.")
     ] = None,
@@ -300,7 +300,7 @@ def confirm(
     runs: Runs = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """Trains the front and the plain backbone with new seeds: is the gain real?"""
+    """Trains the front, the baselines and the plain backbone with new seeds: is the gain real?"""
     from attnas.results import confirmation_table
 
     from .confirmation import confirm as run_confirm

@@ -184,6 +184,12 @@ class Config(Section):
     search_space: SearchSpaceConfig = Field(
         default_factory=SearchSpaceConfig, description="what may be built"
     )
+    baselines: list[str] | dict[str, str | dict[str, str]] = Field(
+        default_factory=list,
+        description="architectures that one would place by hand, trained first and confirmed with "
+        "the winner: options to place everywhere (`se:r16@residual`), or by name an option or a "
+        "mapping of decisions to options",
+    )
     objectives: dict[str, Literal["max", "min"]] | None = Field(
         None,
         min_length=1,

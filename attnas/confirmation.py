@@ -12,6 +12,7 @@ from attnas.results import (
     Confirmed,
     ConfirmedScore,
     Run,
+    read_confirmation,
     write_confirmation,
 )
 from attnas.search_space import Architecture
@@ -26,12 +27,12 @@ Say = Callable[[str], None]
 def confirm(
     run: Run,
     *,
-    seeds: int = 3,
+    seeds: int = 5,
     epochs: int | None = None,
     data_path: str | None = None,
     say: Say = lambda _: None,
 ) -> Confirmation:
-    """Trains the front and the plain backbone with new seeds and scores them on the test split.
+    """Trains front, baselines and plain backbone with new seeds, scored on the test split.
 
     The winner is the one that the search recommends, `run.best()`. All architectures of one
     seed share backbone weights, data order and augmentation. Each training is kept at once:
@@ -68,16 +69,33 @@ def confirm(
     )
     new_seeds = [config.seed + 1 + i for i in range(seeds)]
     front = [trial for trial in run.front() if not trial.architecture.is_plain]
+    numbers = {trial.number for trial in front}
+    baselines = {name: trial for name, trial in run.baselines.items() if trial.feasible}
+    front += [trial for trial in baselines.values() if trial.number not in numbers]
     session = _Session(trainer, folder, new_seeds, epochs, say)
     session.remaining = (len(front) + 1) * seeds
+    plain = session.confirmed(problem.space.plain, run.plain)
+    trained = tuple(session.front(front, winner))
+    kept = {entry.trial for entry in trained}
     confirmation = Confirmation(
-        plain=session.confirmed(problem.space.plain, run.plain),
-        front=tuple(session.front(front, winner)),
+        plain=plain,
+        front=trained,
         winner=None if winner.architecture.is_plain else winner.number,
         epochs=epochs,
+        baselines={n: trial.number for n, trial in baselines.items() if trial.number in kept},
+        looks=_looks(run, seeds, epochs),
+        start=str(run.facts.get("start", "")),
     )
     write_confirmation(confirmation, run.folder / CONFIRMATION_FILE)
     return confirmation
+
+
+def _looks(run: Run, seeds: int, epochs: int) -> tuple[int, ...]:
+    """The numbers of seeds at which these trainings were looked at, now included."""
+    earlier = read_confirmation(run.folder / CONFIRMATION_FILE)
+    if earlier is None or earlier.epochs != epochs:
+        return (seeds,)
+    return tuple(sorted({*earlier.looks, len(earlier.seeds), seeds}))
 
 
 class _Session:

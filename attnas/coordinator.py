@@ -102,14 +102,25 @@ class Coordinator:
         return len(self.run.trials) + len(self.running)
 
     def _proposal(self) -> Proposal | None:
-        running = [t.proposal for t in self.running.values()]
-        in_space = tuple(p for p in running if p.architecture in self.problem.space)
-        history = History(tuple(self._finished), in_space, self._next_number)
-        proposal = self.strategy.propose(history)
+        """The next baseline, else the strategy's; before either the plain backbone."""
+        proposal = self._baseline() or self._of_strategy()
         if proposal is None:
             return None
         plain = replace(proposal, architecture=self.problem.space.plain)
         return plain if self._lacks(plain) else proposal
+
+    def _baseline(self) -> Proposal | None:
+        """The next of the baselines that was not begun; once more if killed during it."""
+        begun = {trial.architecture for trial in self.run.trials}
+        begun |= {task.proposal.architecture for task in self.running.values()}
+        left = (a for a in self.problem.baselines.values() if a not in begun)
+        return next((Proposal(a, self.config.training.epochs) for a in left), None)
+
+    def _of_strategy(self) -> Proposal | None:
+        running = [t.proposal for t in self.running.values()]
+        in_space = tuple(p for p in running if p.architecture in self.problem.space)
+        history = History(tuple(self._finished), in_space, self._next_number)
+        return self.strategy.propose(history)
 
     def _lacks(self, plain: Proposal) -> bool:
         """Whether the plain backbone must come first, as the reference after as many epochs:

@@ -1,10 +1,12 @@
 """From a config to what is searched: data, task, space, objectives and constraints."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from attnas.core import (
     METRICS,
+    AttnasError,
     Constraint,
     InputError,
     Objective,
@@ -14,8 +16,9 @@ from attnas.core import (
     metric,
 )
 from attnas.evaluator import OFFERED, Data, Table, Task, load_data, make_task, needed_by, taken_by
-from attnas.search_space import Backbone, SearchSpace, make_backbone
+from attnas.search_space import Architecture, Backbone, SearchSpace, make_backbone
 
+from .baselines import read_baselines
 from .config import BackboneConfig, Config, DataConfig
 
 
@@ -24,7 +27,7 @@ class Problem:
     """What is searched: space, objectives, constraints, and what the figures come from.
 
     `data` and `task` are those of the built-in training, `function` is one of the user's own,
-    `table` has recorded results instead of any.
+    `table` has recorded results instead of any. `baselines` are trained first, by name.
     """
 
     space: SearchSpace
@@ -34,6 +37,7 @@ class Problem:
     task: Task | None = None
     table: Table | None = None
     function: Any = None
+    baselines: Mapping[str, Architecture] = field(default_factory=dict)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -62,7 +66,10 @@ def make_problem(config: Config) -> Problem:
         needed = [*(o.metric for o in objectives), *(c.metric for c in constraints)]
         needed += config.metrics or []
         table = _table(config, space, needed)
-    return Problem(space, objectives, constraints, data, task, table, function)
+    baselines = read_baselines(config.baselines, space)
+    if table is not None:
+        _check_recorded(baselines, table, config.training.epochs)
+    return Problem(space, objectives, constraints, data, task, table, function, baselines)
 
 
 def _space(config: Config, backbone: Backbone) -> SearchSpace:
@@ -99,6 +106,14 @@ def _table(config: Config, space: SearchSpace, needed: list[str]) -> Table:
             key="training.epochs",
         )
     return table
+
+
+def _check_recorded(baselines: Mapping[str, Architecture], table: Table, epochs: int) -> None:
+    for name, architecture in baselines.items():
+        try:
+            table.lookup(architecture, epochs)
+        except AttnasError as error:
+            raise InputError(f"'{name}': {error}", key="baselines") from error
 
 
 def read_function(config: Config) -> Any:

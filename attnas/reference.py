@@ -31,6 +31,7 @@ _STARTER: dict[str, Any] = {
         "ratios": [4, 8, 16],
         "placements": ["residual"],
     },
+    "baselines": ["se:r8@residual", "eca@residual"],
     "objectives": {"accuracy": "max", "latency_ms": "min"},
     "constraints": {"latency_ms": "<= 1.8x"},
     "device": {"name": "torch-cpu", "threads": 1, "batch_size": 1},

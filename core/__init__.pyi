@@ -37,6 +37,7 @@ from .history import generator as generator
 from .importing import import_module as import_module
 from .importing import import_own as import_own
 from .importing import import_plugins as import_plugins
+from .metrics import LATENCY as LATENCY
 from .metrics import METRICS as METRICS
 from .metrics import Direction as Direction
 from .metrics import Metric as Metric

@@ -1,6 +1,6 @@
 """A network that knows nothing of attnas, with weights of its own.
 
-`examples/own_network.yaml` says by module paths where attention may stand in it:
+`examples/own_network.yaml` says by module paths where attention may be placed:
 
     attnas search examples/own_network.yaml
 """

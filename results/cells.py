@@ -18,7 +18,7 @@ def noise_note(metric: str) -> str:
     what = f"points of {name}" if described(metric).format == "percent" else f"difference of {name}"
     return (
         f"vs plain: {what} ± paired standard error by the items, after one training each; "
-        f"{NOISE} within noise (less than 1.96 standard errors)."
+        f"{NOISE} within noise (p > 0.05, corrected for the number of trials)."
     )
 
 

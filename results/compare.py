@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnas.core import InputError, Objective, Points, Trial, hypervolume
+from attnas.core import LATENCY, InputError, Objective, Points, Trial, hypervolume
 
 from .front import losses
-from .rows import flatten, recommended
+from .rows import flatten, plain_metrics, recommended
 
 if TYPE_CHECKING:
     from .run import Run
@@ -23,6 +23,8 @@ FACTS = (
     "device",
     "task",
     "recipe",
+    "training_function",
+    "start",
 )  # what makes figures comparable
 
 
@@ -41,6 +43,7 @@ class Side:
     hypervolume: float
     covers: tuple[float | None, ...]
     best: Trial | None
+    plain_latency: float | None
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Comparison:
 def compare(runs: Sequence["Run"]) -> Comparison:
     """The fronts of the runs on common scales.
 
+    Latencies are compared as multiples of each run's own plain backbone: what a millisecond is
+    changes with the moment and the machine.
     Each objective is scaled to 0 at the best and 1 at the worst point of all fronts; the
     reference point is 1.1 in each, and hypervolumes are shares of the box from 0 to it.
     They hold for these runs together: another set of runs has other scales.
@@ -73,7 +78,13 @@ def compare(runs: Sequence["Run"]) -> Comparison:
                 f"{_objectives(first)}; {name} {_objectives(run)}."
             )
     fronts = [run.front() for run in runs]
-    scaled = _scaled([losses(front, first.objectives) for front in fronts])
+    plain = [_plain_latency(run) for run in runs]
+    scaled = _scaled(
+        [
+            losses(front, first.objectives) / _units(first.objectives, plain, own)
+            for front, own in zip(fronts, plain, strict=True)
+        ]
+    )
     reference = np.full(len(first.objectives), 1 + MARGIN)
     sides = tuple(
         Side(
@@ -83,10 +94,25 @@ def compare(runs: Sequence["Run"]) -> Comparison:
             hypervolume=hypervolume(mine, reference) / float(np.prod(reference)),
             covers=tuple(coverage(mine, other) for other in scaled),
             best=recommended(run),
+            plain_latency=own,
         )
-        for name, run, front, mine in zip(names, runs, fronts, scaled, strict=True)
+        for name, run, front, mine, own in zip(names, runs, fronts, scaled, plain, strict=True)
     )
     return Comparison(tuple(first.objectives), sides, tuple(_warnings(names, runs)))
+
+
+def _plain_latency(run: "Run") -> float | None:
+    """Of the plain backbone, measured in the same pass as the front's."""
+    found = plain_metrics(run).get(LATENCY.name)
+    return found if found is not None and found > 0 else None
+
+
+def _units(
+    objectives: Sequence[Objective], plain: Sequence[float | None], own: float | None
+) -> Points:
+    """What each objective is divided by: a latency by the plain backbone's, if all are known."""
+    known = None not in plain
+    return np.array([own if known and o.metric == LATENCY.name else 1.0 for o in objectives])
 
 
 def coverage(covering: Points, covered: Points) -> float | None:
@@ -106,7 +132,8 @@ def compare_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
     Keys: `run`, `trials`, `front` (its size), `hypervolume` (share of the common box),
     `covers` (run -> share of its front weakly dominated, null if that is empty), `best`
-    (trial number or null) and `best_metrics` (objective -> value).
+    (trial number or null), `best_metrics` (objective -> value) and `plain_latency_ms` (of which
+    latencies are compared as multiples, or null).
     """
     names = [side.name for side in comparison.sides]
     return [
@@ -126,6 +153,7 @@ def compare_rows(comparison: Comparison) -> list[dict[str, Any]]:
                 for o in comparison.objectives
                 if side.best is not None and math.isfinite(value := side.best.metrics[o.metric])
             },
+            "plain_latency_ms": side.plain_latency,
         }
         for side in comparison.sides
     ]
@@ -180,6 +208,7 @@ def _comparable(run: "Run") -> dict[str, Any]:
     """The facts by dotted key on which figures depend; where the data lie is none of them."""
     facts = {key: run.facts.get(key) for key in FACTS}
     facts["measured_on"] = run.environment.get("device")
+    facts["precision"] = run.environment.get("precision")
     flat = flatten(facts)
     return {key: value for key, value in flat.items() if key != "data.path" and value is not None}
 

@@ -1,7 +1,7 @@
 """Confirmation: what training the front again with new seeds says about the winner."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 from attnas.core import InputError, ItemScores, Metric, described, read, to_json, write
 
 from .display import as_html, as_text
-from .statistics import SeedDifference, seed_differences
+from .seeds import SeedDifference, seed_difference
+from .statistics import LEVEL
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 VERSION = 2
 CONFIRMATION_FILE = "confirm.json"
+_KEPT = 0.4  # of what a verdict may err by, for the looks after this one
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,14 @@ class Confirmation:
     `winner` is the trial that the search recommends, chosen before any of these trainings:
     to pick the best of the new means would be as lucky a choice as the search's own, and
     its interval would promise too much. None if the search recommends the plain backbone.
-    `front` holds the other architectures, never the plain one. All are scored by one metric, on
-    the same items of the test split.
+    `front` holds the other architectures, never the plain one, those of `baselines` (name ->
+    trial) among them. All are scored by one metric, on the same items of the test split.
+
+    `looks` are the numbers of seeds at which the same trainings were looked at, these included.
+    Who adds seeds until the answer pleases finds a gain in the end, so the looks share the 5 %
+    that a verdict may err by: 3 %, then 1.2 %, 0.48 %, ... (alpha spending, Lan and DeMets
+    1983, Biometrika 70, 659-663). `start` names the weights that all trainings began with, if
+    they were no fresh ones; seeds vary the data order and the new blocks alone then.
 
     Raises ValueError where that does not hold.
     """
@@ -67,6 +75,9 @@ class Confirmation:
     front: tuple[Confirmed, ...]
     winner: int | None
     epochs: int
+    baselines: Mapping[str, int] = field(default_factory=dict)
+    looks: tuple[int, ...] = ()
+    start: str = ""
 
     def __repr__(self) -> str:
         return as_text(self._shown())
@@ -99,6 +110,11 @@ class Confirmation:
             raise ValueError("the plain backbone is to be given as `plain`, and only there")
         if self.winner is not None and self.winner not in {entry.trial for entry in self.front}:
             raise ValueError(f"the winner, trial {self.winner}, is not among the confirmed")
+        strange = set(self.baselines.values()) - {entry.trial for entry in self.front}
+        if strange:
+            raise ValueError(f"the baselines {sorted(strange)} are not among the confirmed")
+        if self.looks and len(seeds) not in self.looks:
+            raise ValueError(f"a look at {len(seeds)} seeds is not among those at {self.looks}")
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -113,12 +129,47 @@ class Confirmation:
     def metric(self) -> Metric:
         return described(self.plain.scores[0].scores.metric)
 
+    @property
+    def level(self) -> float:
+        """What this look may err by."""
+        return LEVEL * (1 - _KEPT) * _KEPT ** max(0, len(self.looks) - 1)
+
+    @property
+    def next_level(self) -> float:
+        """What a look at more seeds may err by."""
+        return self.level * _KEPT
+
     @cached_property
     def differences(self) -> tuple[SeedDifference, ...]:
-        """Each architecture of `front` against the plain backbone, in the same order."""
-        others = [[score.scores for score in entry.scores] for entry in self.front]
-        plain = [score.scores for score in self.plain.scores]
-        return tuple(seed_differences(plain, others))
+        """Each architecture of `front` against the plain backbone, in the same order.
+
+        The winner's interval holds by itself; those of the others hold together (Bonferroni), as
+        the best of them is looked for.
+        """
+        others = sum(entry.trial != self.winner for entry in self.front)
+        return tuple(
+            self._difference(entry, self.plain, 1 if entry.trial == self.winner else others)
+            for entry in self.front
+        )
+
+    @cached_property
+    def against_baselines(self) -> dict[str, SeedDifference]:
+        """The winner less each baseline, by name; nothing if it is one itself.
+
+        To lie above every baseline each interval must: no correction is needed for that.
+        """
+        winner = self._entry(self.winner)
+        if winner is None or self.winner in self.baselines.values():
+            return {}
+        found = {name: self._entry(number) for name, number in self.baselines.items()}
+        return {name: self._difference(winner, entry, 1) for name, entry in found.items() if entry}
+
+    def _entry(self, number: int | None) -> Confirmed | None:
+        return next((entry for entry in self.front if entry.trial == number), None)
+
+    def _difference(self, a: Confirmed, b: Confirmed, comparisons: int) -> SeedDifference:
+        mine, theirs = ([score.scores for score in entry.scores] for entry in (a, b))
+        return seed_difference(mine, theirs, self.level / comparisons)
 
     @property
     def gain_is_real(self) -> bool:
@@ -133,55 +184,22 @@ class Confirmation:
         return low > 0 if self.metric.better == "max" else high < 0
 
     def verdict(self) -> str:
-        """One sentence: whether the winner's gain over the plain backbone is real."""
-        found = {e.trial: (e, d) for e, d in zip(self.front, self.differences, strict=True)}
-        if self.winner is None:
-            return (
-                "The plain backbone is best: the search itself recommends it"
-                f"{self._others(found.values())}."
-            )
-        entry, difference = found[self.winner]
-        low, high = (self.metric.difference(end).lstrip("+") for end in difference.interval)
-        head = (
-            f"Trial {entry.trial} ({entry}) {self._relation(difference)} "
-            f"(95 % interval {low} to {high}, {difference.seeds} seeds, "
-            f"{difference.items:,} test items)"
-        )
-        if difference.within_noise:
-            return f"{head}: within noise; {_what_would_tell(difference)}."
-        if self.is_better(difference):
-            return f"{head}: the gain is real."
-        others = self._others(pair for trial, pair in found.items() if trial != self.winner)
-        reason = "this architecture was luck" if others else "the plain backbone is best"
-        return f"{head}: {reason}{others}."
+        """Whether the winner's gain over the plain backbone is real, and over the baselines."""
+        from .verdict import verdict
 
-    def _relation(self, difference: SeedDifference) -> str:
-        amount = self.metric.difference(abs(difference.difference)).lstrip("+")
-        unit = "points" if self.metric.format == "percent" else f"in {self.metric.heading}"
-        if self.is_better(difference):
-            return f"beats the plain backbone by {amount} {unit}"
-        if difference.difference == 0:
-            return "is level with the plain backbone"
-        side = "above" if difference.difference > 0 else "below"
-        return f"is {amount} {unit} {side} the plain backbone"
-
-    def _others(self, found: Iterable[tuple[Confirmed, SeedDifference]]) -> str:
-        """Who else of the front beats the plain backbone, as a clause; empty if nobody."""
-        better = [entry.trial for entry, difference in found if self.is_better(difference)]
-        if not better:
-            return ""
-        several = len(better) > 1
-        trials = f"trials {', '.join(map(str, better))}" if several else f"trial {better[0]}"
-        return f"; {trials} of the front came out above it here, which other seeds have to confirm"
+        return verdict(self)
 
     def summary(self) -> dict[str, Any]:
         """The verdict and the figures behind it, in plain types with these keys.
 
         `verdict`, `winner` (trial number or null), `seeds`, `epochs`, `metric`, `test_items`,
-        `plain` (the plain backbone's mean), and `front`: for each architecture `trial`,
-        `architecture` (option by decision), `value` (mean), `values` (per seed), `difference`,
-        `difference_low`, `difference_high` (95 %), `within_noise`.
+        `plain` (the plain backbone's mean), `looks` (numbers of seeds so far), `start`, and
+        `front`: for each architecture `trial`, `baseline` (its name or null), `architecture`
+        (option by decision), `value` (mean), `values` (per seed), `difference`,
+        `difference_low`, `difference_high` (95 %), `within_noise`; and `baselines`: for each the
+        winner's difference to it with `baseline` and the same keys, nothing if the winner is one.
         """
+        names = {number: name for name, number in self.baselines.items()}
         return {
             "verdict": self.verdict(),
             "winner": self.winner,
@@ -190,18 +208,22 @@ class Confirmation:
             "metric": self.metric.name,
             "test_items": self.items,
             "plain": self.plain.value,
+            "looks": list(self.looks),
+            "start": self.start or None,
             "front": [
                 {
                     "trial": entry.trial,
+                    "baseline": names.get(entry.trial) if entry.trial is not None else None,
                     "architecture": dict(entry.options),
                     "value": entry.value,
                     "values": [score.value for score in entry.scores],
-                    "difference": difference.difference,
-                    "difference_low": difference.interval[0],
-                    "difference_high": difference.interval[1],
-                    "within_noise": difference.within_noise,
+                    **_figures(difference),
                 }
                 for entry, difference in zip(self.front, self.differences, strict=True)
+            ],
+            "baselines": [
+                {"baseline": name, **_figures(difference)}
+                for name, difference in self.against_baselines.items()
             ],
         }
 
@@ -211,6 +233,9 @@ class Confirmation:
             "version": VERSION,
             "winner": self.winner,
             "epochs": self.epochs,
+            "baselines": dict(self.baselines),
+            "looks": list(self.looks),
+            "start": self.start,
             "plain": _entry_to_dict(self.plain),
             "front": [_entry_to_dict(entry) for entry in self.front],
         }
@@ -235,6 +260,9 @@ class Confirmation:
                 front=tuple(_entry_from_dict(entry, items) for entry in content["front"]),
                 winner=content["winner"],
                 epochs=int(content["epochs"]),
+                baselines={str(n): int(t) for n, t in content.get("baselines", {}).items()},
+                looks=tuple(map(int, content.get("looks", ()))),
+                start=str(content.get("start", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
@@ -268,13 +296,14 @@ def read_confirmation(path: str | Path) -> Confirmation | None:
         raise error.inside(file=str(path)) from error
 
 
-def _what_would_tell(difference: SeedDifference) -> str:
-    if difference.difference == 0:
-        return "there is no difference to tell"
-    needed = difference.seeds_needed
-    if needed is None:
-        return "more seeds would not tell, more test items might"
-    return f"about {max(needed, difference.seeds + 1)} seeds would be needed to tell"
+def _figures(difference: SeedDifference) -> dict[str, Any]:
+    low, high = difference.interval
+    return {
+        "difference": difference.difference,
+        "difference_low": low,
+        "difference_high": high,
+        "within_noise": difference.within_noise,
+    }
 
 
 def _entry_to_dict(entry: Confirmed) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The table of a run's trials."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -8,7 +7,6 @@ import pandas as pd
 from attnas.core import Trial, excess_text, in_order
 
 from .rows import ALIKE_ON_FRONT, pareto_rows
-from .statistics import difference_to_plain
 
 if TYPE_CHECKING:
     from .run import Run
@@ -29,7 +27,6 @@ def frame(run: "Run") -> pd.DataFrame:
     difference = difference_columns(run)
     metrics = _metric_columns(run)
     on_front = {trial.number for trial in run.front()}
-    plain = [trial for trial in trials if trial.architecture.is_plain]
     rows = [
         {
             "trial": trial.number,
@@ -37,7 +34,7 @@ def frame(run: "Run") -> pd.DataFrame:
             **trial.architecture.by_name,
             "epochs": trial.epochs,
             **_measured(trial),
-            **_difference(trial, plain, difference),
+            **_difference(run, trial, difference),
             "violations": "; ".join(
                 f"{bound} by {excess_text(excess)}" for bound, excess in trial.violations.items()
             ),
@@ -64,6 +61,7 @@ def pareto_frame(run: "Run") -> pd.DataFrame:
     if rows := pareto_rows(run):
         return pd.DataFrame(rows)
     columns = [*frame(run).columns.drop(ALIKE_ON_FRONT), "within_noise", "best", "knee"]
+    columns.append("baseline")
     return pd.DataFrame(columns=columns)
 
 
@@ -88,10 +86,8 @@ def difference_columns(run: "Run") -> tuple[str, ...]:
     return (f"{run.scored}_difference", f"{run.scored}_difference_se") if run.scored else ()
 
 
-def _difference(
-    trial: Trial, trials: Sequence[Trial], columns: tuple[str, ...]
-) -> dict[str, float]:
-    found = difference_to_plain(trial, trials) if trial.state == "complete" else None
+def _difference(run: "Run", trial: Trial, columns: tuple[str, ...]) -> dict[str, float]:
+    found = run.differences.get(trial.number)
     if found is None or not columns:
         return {}
     return dict(zip(columns, (found.difference, found.standard_error), strict=True))

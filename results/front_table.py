@@ -13,8 +13,9 @@ from attnas.core import Trial, described
 
 from .cells import by_decision, difference_text, faint, noise_note, plain_table, with_interval
 from .display import as_html, as_text
+from .headline import at_chance
 from .ranking_reliability import ranking_reliability
-from .rows import nothing_feasible, pareto_rows
+from .rows import baselines_text, beaten_baselines, nothing_feasible, pareto_rows, trial_rows
 from .rungs import rungs_text
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ class _Fitting:
 def pareto_table(run: "Run", *, verdicts: bool = True) -> RenderableType:
     """The front, best in the first objective first, with the knee and what is recommended.
 
+    Then the baselines that it beats.
     Below it what the run says of its rungs and of its supernet, if it has any, with `verdicts`.
     """
     rows = pareto_rows(run)
     if not rows:
         return Text(nothing_feasible(run))
+    rows += [row | {"beaten": True} for row in trial_rows(run, beaten_baselines(run))]
     names = [decision.name for decision in run.decisions]
     plain = dict(zip(names, run.plain_architecture.options, strict=True))
     metrics = [objective.metric for objective in run.objectives]
@@ -66,6 +69,7 @@ def pareto_table(run: "Run", *, verdicts: bool = True) -> RenderableType:
     notes = [f"Constraints: {bounds}."] if bounds else []
     paired = any(row["within_noise"] is not None for row in rows)
     notes += [noise_note(run.scored)] if run.scored in metrics and paired else []
+    notes += [baselines] if (baselines := baselines_text(run)) else []
     metrics = _with_epochs(rows, metrics)
     if verdicts:
         rungs = rungs_text(run.trials, run.main_objective.metric)
@@ -75,7 +79,8 @@ def pareto_table(run: "Run", *, verdicts: bool = True) -> RenderableType:
         _line_a_decision(rows, metrics, plain, run.scored),
         _line_a_figure(rows, metrics, plain, run.scored),
     )
-    return Group(_Fitting(forms), Text("\n".join(notes), style="dim"))
+    first = [Text(untrained, style="bold")] if (untrained := at_chance(run)) else []
+    return Group(*first, _Fitting(forms), Text("\n".join(notes), style="dim"))
 
 
 def _with_epochs(rows: Sequence[Mapping[str, Any]], metrics: list[str]) -> list[str]:
@@ -177,8 +182,8 @@ def _figures(
 
 
 def _marks(row: Mapping[str, Any]) -> list[str]:
-    return [mark for mark in ("best", "knee") if row[mark]]
+    return [mark for mark in ("best", "knee", "baseline") if row[mark]]
 
 
 def _weight(row: Mapping[str, Any]) -> str:
-    return "bold" if row["best"] else ""
+    return "bold" if row["best"] else faint("beaten" in row)

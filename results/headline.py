@@ -7,7 +7,7 @@ from attnas.core import Trial, described
 
 from .confirmation import CONFIRMATION_FILE, read_confirmation
 from .rows import metric_rows, nothing_feasible, recommended
-from .statistics import difference_to_plain
+from .statistics import PairedDifference, paired_difference
 
 if TYPE_CHECKING:
     from .run import Run
@@ -33,6 +33,8 @@ def headline(run: "Run") -> str:
     best = recommended(run)
     if best is None:
         return nothing_feasible(run)
+    if untrained := at_chance(run):
+        return untrained
     constraints = ", ".join(f"{name} {bound}" for name, bound in run.facts["constraints"].items())
     within = f" within {constraints}" if constraints else ""
     known = {row["metric"]: row for row in metric_rows(run, best)}
@@ -48,7 +50,47 @@ def headline(run: "Run") -> str:
         return f"Nothing found so far beats the plain backbone{within}: {value}{at}."
     gain = _gain(run, best, first)
     comma = "," if gain and at else ""
-    return f"Best{within}: trial {best.number} ({best.architecture}) with {value}{gain}{comma}{at}."
+    said = f"Best{within}: trial {best.number} ({best.architecture}) with {value}{gain}{comma}{at}."
+    return f"{said}{_against_baselines(run, best)}"
+
+
+def at_chance(run: "Run") -> str:
+    """What to say of a run whose best trial may be guessing; empty if it is not."""
+    best, objective = recommended(run), run.main_objective
+    guess = run.facts.get("box", {}).get(objective.metric, (None,))[0]
+    if best is None or guess is None or objective.metric not in best.metrics:
+        return ""
+    metric = objective.described
+    ends = best.intervals.get(objective.metric, (best.metrics[objective.metric],) * 2)
+    losses = [objective.loss({objective.metric: end}) for end in ends]
+    if max(losses) < objective.loss({objective.metric: guess}):
+        return ""
+    return (
+        f"Nothing was learned: the best of {len(run.trials)} trials has "
+        f"{metric.named(best.metrics[objective.metric])}, and guessing {metric.text(guess)}. "
+        "Train for more epochs, or see whether data and labels fit."
+    )
+
+
+def _against_baselines(run: "Run", best: Trial) -> str:
+    """A sentence on the best of the feasible baselines; empty if there is none."""
+    feasible = {name: trial for name, trial in run.baselines.items() if trial.feasible}
+    if not feasible:
+        return ""
+    objective = run.main_objective
+    name, other = min(feasible.items(), key=lambda item: objective.loss(item[1].metrics))
+    own = next((n for n, trial in feasible.items() if trial.number == best.number), None)
+    if own is not None:
+        return f" It is the baseline {own}."
+    parts = []
+    if best.scores is not None and other.scores is not None and best.epochs == other.epochs:
+        parts.append(_difference_text(run, paired_difference(best.scores, other.scores)))
+    parts += [
+        f"{mine / theirs:.2f} times its {described(metric).heading.partition(' (')[0]}"
+        for metric in (o.metric for o in run.objectives if o.described.cheap)
+        if (mine := best.metrics[metric]) > 0 and (theirs := other.metrics[metric]) > 0
+    ]
+    return f" Against {name}, the best baseline: {', '.join(parts)}." if parts else ""
 
 
 def _times_plain(row: Mapping[str, Any]) -> str:
@@ -59,12 +101,18 @@ def _times_plain(row: Mapping[str, Any]) -> str:
 
 def _gain(run: "Run", best: Trial, shown: str) -> str:
     """The difference to the plain backbone; its metric is named unless it was `shown` before."""
-    difference = difference_to_plain(best, run.trials)
+    difference = run.differences.get(best.number)
     if difference is None:
         return ""
+    name = run.scored
+    of = "" if name == shown else f" of {name.replace('_', ' ')}"
+    text = _difference_text(run, difference, f"{of} to the plain backbone")
+    return f", {text}"
+
+
+def _difference_text(run: "Run", difference: PairedDifference, to: str = "") -> str:
     metric = described(run.scored)
     figures = metric.difference(difference.difference, difference.standard_error)
     points = " points" if metric.format == "percent" else ""
-    of = "" if metric.name == shown else f" of {metric.name.replace('_', ' ')}"
     noise = ", within noise" if difference.within_noise else ""
-    return f", {figures}{points}{of} to the plain backbone on {difference.items:,} items{noise}"
+    return f"{figures}{points}{to} on {difference.items:,} items{noise}"

@@ -12,7 +12,6 @@ import plotly.graph_objects as go
 from attnas.core import Objective, Trial, Z, described, excess_text, in_order
 
 from .rows import plain_metrics, recommended
-from .statistics import difference_to_plain
 
 if TYPE_CHECKING:
     from .run import Run
@@ -65,7 +64,7 @@ def hover(run: "Run", trial: Trial) -> str:
             low, high = trial.intervals[name]
             line += f" ({metric.text(low)} to {metric.text(high)})"
         lines.append(line)
-    difference = difference_to_plain(trial, run.trials)
+    difference = run.differences.get(trial.number)
     if difference is not None and not trial.architecture.is_plain:
         noise = " (within noise)" if difference.within_noise else ""
         metric = described(run.scored)
@@ -131,10 +130,12 @@ def _groups(run: "Run", front: Sequence[Trial]) -> dict[str, tuple[list[Trial], 
     """The trials by the role in which they are drawn, the faintest first."""
     best = recommended(run)
     on_front = {trial.number for trial in front}
+    baselines = {trial.number for trial in run.baselines.values()}
     roles: dict[str, tuple[list[Trial], dict[str, Any]]] = {
         "breaks a constraint": ([], {"color": GREY, "symbol": "x", "size": 7, "opacity": 0.5}),
         "dominated": ([], {"color": BLUE, "symbol": "circle", "size": 7, "opacity": 0.5}),
         "front": ([], {"color": BLUE, "symbol": "circle", "size": 10}),
+        "baseline": ([], {"color": ORANGE, "symbol": "diamond", "size": 11}),
         "plain backbone": ([], {"color": ORANGE, "symbol": "square", "size": 11}),
         "recommended": ([], {"color": GREEN, "symbol": "star", "size": 16}),
     }
@@ -147,6 +148,8 @@ def _groups(run: "Run", front: Sequence[Trial]) -> dict[str, tuple[list[Trial], 
             role = "plain backbone"
         elif not trial.feasible:
             role = "breaks a constraint"
+        elif trial.number in baselines:
+            role = "baseline"
         else:
             role = "front" if trial.number in on_front else "dominated"
         roles[role][0].append(trial)
@@ -185,7 +188,7 @@ def _bars(
         half = 0.0
         difference = None
         if objective.metric == run.scored:
-            difference = difference_to_plain(trial, run.trials)
+            difference = run.differences.get(trial.number)
         if difference is not None:
             half = Z * difference.standard_error
         elif objective.metric in trial.intervals:

@@ -16,7 +16,6 @@ from .confirmation import CONFIRMATION_FILE, Confirmation, read_confirmation
 from .database import shown as shown_url
 from .headline import headline
 from .rows import flatten, recommended
-from .statistics import difference_to_plain
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -87,8 +86,8 @@ def _noise_note(run: "Run") -> str:
     unit = f"in points of {name}" if metric.format == "percent" else f"of {name}, given"
     return (
         f"The difference to the plain backbone is {unit} with its paired standard error by the "
-        "validation items, after one training each; less than 1.96 standard errors is within "
-        "noise."
+        "validation items, after one training each; noise is what is within it at the 5 % "
+        "level, corrected for the number of trials."
     )
 
 
@@ -179,6 +178,8 @@ def _role(trial: Trial, best: Trial | None, on_front: Iterable[int]) -> str:
 
 def _trial_row(run: "Run", trial: Trial, metrics: Iterable[str], role: str) -> str:
     label = f"{role}, plain" if trial.architecture.is_plain else role
+    names = [name for name, known in run.baselines.items() if known.number == trial.number]
+    label = ", ".join([label, *(f"baseline {name}" for name in names)])
     cells = [
         f'<th scope="row" class="number" data-value="{trial.number}">{trial.number}</th>',
         _cell(label, "role"),
@@ -199,7 +200,7 @@ def _trial_row(run: "Run", trial: Trial, metrics: Iterable[str], role: str) -> s
 
 
 def _versus_plain(run: "Run", trial: Trial) -> str:
-    difference = difference_to_plain(trial, run.trials)
+    difference = run.differences.get(trial.number)
     if difference is None or trial.architecture.is_plain:
         return _number(math.nan, "plain" if trial.architecture.is_plain else "-")
     text = described(run.scored).difference(difference.difference, difference.standard_error)

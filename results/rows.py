@@ -2,12 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attnas.core import AttnasError, Trial, described, excess_text, in_order
+from attnas.core import AttnasError, Trial, described, excess_text, in_order, violations_text
 
-from .statistics import difference_to_plain, plain_beside
+from .statistics import plain_beside
 
 if TYPE_CHECKING:
     from attnas.search_space import Architecture
@@ -25,21 +25,28 @@ def pareto_rows(run: "Run") -> list[dict[str, Any]]:
     `<metric>_low` and `<metric>_high` (95 % interval) where measured; `<metric>_difference` of
     the metric that the items' scores average to (`accuracy_difference`), to the plain backbone,
     with its paired standard error `<metric>_difference_se` and `within_noise`; `best` (what
-    `run.best()` recommends) and `knee`; `seconds`, `seed`, `started`. What is not known is null.
+    `run.best()` recommends) and `knee`; `baseline` (its name, of one); `seconds`, `seed`,
+    `started`. What is not known is null.
     """
-    front = run.front()
-    if not front:
+    return trial_rows(run, run.front())
+
+
+def trial_rows(run: "Run", trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """The rows of `pareto_rows` for these feasible trials, best in the first objective first."""
+    if not trials:
         return []
     table = run.frame().drop(columns=ALIKE_ON_FRONT).set_index("trial", drop=False)
     first, knee, best = run.objectives[0], run.knee(), recommended(run)
+    names = {trial.number: name for name, trial in run.baselines.items()}
     rows: list[dict[str, Any]] = []
-    for trial in sorted(front, key=lambda t: (first.loss(t.metrics), t.number)):
-        difference = difference_to_plain(trial, run.trials)
+    for trial in sorted(trials, key=lambda t: (first.loss(t.metrics), t.number)):
+        difference = run.differences.get(trial.number)
         row = {
             **table.loc[trial.number].to_dict(),
             "within_noise": None if difference is None else difference.within_noise,
             "best": best is not None and best.number == trial.number,
             "knee": knee is not None and knee.number == trial.number,
+            "baseline": names.get(trial.number),
         }
         rows.append({str(key): _count(str(key), plain_value(value)) for key, value in row.items()})
     return rows
@@ -90,7 +97,7 @@ def metric_rows(run: "Run", trial: Trial) -> list[dict[str, Any]]:
     """The trial's metrics against the plain backbone's; keys as in `show_rows`."""
     plain = plain_metrics(run, trial)
     itself = trial.architecture.is_plain
-    paired = None if itself else difference_to_plain(trial, run.trials)
+    paired = None if itself else run.differences.get(trial.number)
     rows = []
     for name in in_order(trial.metrics):
         value, reference = plain_value(trial.metrics[name]), plain_value(plain.get(name))
@@ -118,6 +125,27 @@ def plain_metrics(run: "Run", trial: Trial | None = None) -> dict[str, float]:
     known: Mapping[str, float] = run.facts["plain"]["metrics"]
     beside = run.plain if trial is None else plain_beside(trial, run.trials)
     return {**known, **(beside.metrics if beside is not None else {})}
+
+
+def beaten_baselines(run: "Run") -> list[Trial]:
+    """The feasible baselines that are not on the front."""
+    on_front = {trial.number for trial in run.front()}
+    return [t for t in run.baselines.values() if t.feasible and t.number not in on_front]
+
+
+def baselines_text(run: "Run") -> str:
+    """What became of each baseline, in a line for people; empty if the run has none."""
+    on_front = {trial.number for trial in run.front()}
+    parts = []
+    for name, trial in run.baselines.items():
+        if trial.number in on_front:
+            became = "on the front"
+        elif trial.feasible:
+            became = "beaten by the front"
+        else:
+            became = violations_text(trial.violations) or trial.reason
+        parts.append(f"{name} is trial {trial.number} ({became})")
+    return f"Baselines: {', '.join(parts)}." if parts else ""
 
 
 def recommended(run: "Run") -> Trial | None:

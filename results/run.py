@@ -37,14 +37,13 @@ from .front_table import Front, pareto_table
 from .headline import headline, summary
 from .record import CHECKPOINTS, CONFIG_FILE, ENVIRONMENT_FILE, RUN_FILE, TRIALS_FILE
 from .remeasured import Remeasured, overlaid, read_remeasured, write_remeasured
-from .rows import flatten, nothing_feasible
+from .rows import nothing_feasible
+from .statistics import PairedDifference, differences_to_plain
 from .storage import TrialStore
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import RenderableType
-
-_MAY_CHANGE = ("budget", "engine", "name")  # when a run goes on; `data.path` too
 
 
 class Run:
@@ -85,6 +84,7 @@ class Run:
         self._recorded = tuple(self._store.load(self.backbone, self.decisions))
         self._again = read_remeasured(folder)
         self._trials = overlaid(self._recorded, self._again)
+        self._differences: tuple[Sequence[Trial], Mapping[int, PairedDifference]] | None = None
         self._locked = False
 
     @classmethod
@@ -267,6 +267,23 @@ class Run:
         return Architecture.plain(self.backbone, self.decisions, start)
 
     @property
+    def differences(self) -> Mapping[int, PairedDifference]:
+        """Each complete trial against the plain backbone, by number (`differences_to_plain`)."""
+        if self._differences is None or self._differences[0] is not self._trials:
+            self._differences = self._trials, differences_to_plain(self._trials)
+        return self._differences[1]
+
+    @property
+    def baselines(self) -> dict[str, Trial]:
+        """The baselines that were begun, by name: the longest complete trial, else the last."""
+        found = {}
+        for name, options in self.facts.get("baselines", {}).items():
+            mine = [t for t in self._trials if t.architecture.by_name == options]
+            if mine:
+                found[name] = max(mine, key=lambda t: (t.state == "complete", t.epochs, t.number))
+        return found
+
+    @property
     def checkpoints(self) -> Path:
         """The folder for what training or a strategy may go on from."""
         return self.folder / CHECKPOINTS
@@ -362,21 +379,3 @@ class Run:
             ]
             ends[objective.metric] = min(values, default=0.0), max(values, default=0.0)
         return ends
-
-
-def config_difference(
-    then: Mapping[str, Any], now: Mapping[str, Any]
-) -> dict[str, tuple[Any, Any]]:
-    """What differs between two configs: by dotted key, then and now.
-
-    What may change when a run goes on is left out: budget, engine, name. An absent key is the
-    same as null.
-    """
-    mine, other = flatten(json.loads(to_json(then))), flatten(json.loads(to_json(now)))
-    return {
-        key: (mine.get(key), other.get(key))
-        for key in sorted(mine.keys() | other.keys())
-        if mine.get(key) != other.get(key)
-        and key.split(".")[0] not in _MAY_CHANGE
-        and key != "data.path"
-    }

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from attnas.core import Trial, described
+from attnas.core import LATENCY, Trial, described
 
 from .cells import (
     NOISE,
@@ -18,7 +18,7 @@ from .cells import (
     plain_table,
     with_interval,
 )
-from .compare import Comparison
+from .compare import Comparison, Side
 from .confirmation import Confirmation
 from .rows import show_rows
 
@@ -61,6 +61,7 @@ def confirmation_table(confirmation: Confirmation) -> RenderableType:
     table.add_column(f"vs plain{points}\n(95 % interval)", justify="right", no_wrap=True)
     table.add_column("architecture", overflow="fold")
     plain = confirmation.plain
+    baselines = set(confirmation.baselines.values())
     number = "-" if plain.trial is None else str(plain.trial)
     table.add_row(number, "plain", metric.text(plain.value), "", "")
     pairs = list(zip(confirmation.front, confirmation.differences, strict=True))
@@ -72,7 +73,7 @@ def confirmation_table(confirmation: Confirmation) -> RenderableType:
         winner = entry.trial == confirmation.winner
         table.add_row(
             str(entry.trial),
-            "best" if winner else "",
+            ", ".join(["best"] * winner + ["baseline"] * (entry.trial in baselines)),
             metric.text(entry.value),
             Text(f"{figures} {NOISE if noise else ' '}", style="dim" if noise else ""),
             by_decision(entry.options, plain.options),
@@ -106,11 +107,12 @@ def compare_table(comparison: Comparison) -> RenderableType:
             str(len(side.front)),
             f"{side.hypervolume:.4f}",
             *covers,
-            _best(side.best, [o.metric for o in comparison.objectives]),
+            _best(side, [o.metric for o in comparison.objectives]),
         )
     notes = Text(
         "hypervolume: share of the box around all these fronts together; covers: share of the "
-        "other front that is nowhere better than some trial of this one.",
+        "other front that is nowhere better than some trial of this one; latencies as multiples of "
+        "each run's own plain backbone (x).",
         style="dim",
     )
     return Group(table, notes)
@@ -192,12 +194,18 @@ def _uncounted(operators: Sequence[str]) -> str:
     return f"Not in the flops: {', '.join(operators)}." if operators else ""
 
 
-def _best(trial: Trial | None, metrics: Sequence[str]) -> str:
+def _best(side: Side, metrics: Sequence[str]) -> str:
+    trial = side.best
     if trial is None:
         return "-"
-    known = [(described(m), trial.metrics.get(m)) for m in metrics]
-    values = ", ".join(f"{metric.heading} {metric.text(value)}" for metric, value in known)
-    return f"trial {trial.number}: {values}"
+    parts = []
+    for metric in map(described, metrics):
+        value = trial.metrics.get(metric.name)
+        text = f"{metric.heading} {metric.text(value)}"
+        if metric.name == LATENCY.name and value is not None and side.plain_latency is not None:
+            text += f" ({value / side.plain_latency:.2f}x)"
+        parts.append(text)
+    return f"trial {trial.number}: {', '.join(parts)}"
 
 
 def _listed(value: Any) -> str:

@@ -326,7 +326,8 @@ def test_a_regression_is_searched_confirmed_and_trained(search, attnas_says, her
         difference = row["r2"] - run.plain.metrics["r2"]
         assert row["r2_difference"] == pytest.approx(difference, abs=1e-4)
     table = attnas_says("pareto", "brightness")[0]
-    assert table.split()[:4] == ["trial", "r2", "vs", "plain"]
+    assert table.startswith("Nothing was learned: the best of ")  # one epoch is too few
+    assert "trial r2 vs plain" in " ".join(table.split())
     attnas_says("report", "brightness")
     assert "Task" in (here / "runs/brightness/report.html").read_text()
     confirmed = json.loads(attnas_says("confirm", "brightness", "--seeds", 2, "--json")[0])
@@ -348,7 +349,7 @@ def test_an_error_as_the_objective_of_a_regression_is_pushed_down(search, attnas
     trained = [t.metrics["mean_absolute_error"] for t in run.trials if t.state == "complete"]
     assert best.metrics["mean_absolute_error"] == min(trained)
     out, _ = attnas_says("pareto", "error")
-    assert out.split()[:6] == ["trial", "mean", "absolute", "error", "params", "layer1"]
+    assert "trial mean absolute error params layer1" in " ".join(out.split())
     assert "vs plain" not in out  # what the items' scores average to is no objective
 
 

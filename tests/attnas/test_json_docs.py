@@ -97,7 +97,8 @@ def test_pareto_has_the_documented_keys_and_csv_the_same(printed, runs, monkeypa
     assert len(lines) == len(rows) + 1
     empty = {key for key, cell in zip(lines[0], lines[1], strict=True) if cell == ""}
     assert empty == {key for key, value in rows[0].items() if value is None}
-    assert empty == {"accuracy_difference", "accuracy_difference_se", "within_noise"}
+    noise = {"accuracy_difference", "accuracy_difference_se", "within_noise"}
+    assert empty == {*noise, "baseline"}
 
     monkeypatch.setattr(Run, "open", lambda *_, **__: with_intervals(run))
     [first, *_] = json.loads(printed("pareto", "one", "--json"))
@@ -150,14 +151,19 @@ def test_confirm_has_the_documented_keys(printed, monkeypatch):
 
     made = Confirmation(
         plain=confirmed(0, "none", [1, 0, 0, 1]),
-        front=(confirmed(3, "eca@post", [1, 1, 0, 1]),),
+        front=(
+            confirmed(3, "eca@post", [1, 1, 0, 1]),
+            confirmed(1, "se:r8@post", [1, 0, 1, 0]),
+        ),
         winner=3,
         epochs=2,
+        baselines={"se:r8@post": 1},
     )
     monkeypatch.setattr("attnas.confirmation.confirm", lambda *_, **__: made)
     summary = json.loads(printed("confirm", "one", "--json"))
     assert list(summary) == keys("confirm")
-    assert [list(row) for row in summary["front"]] == [keys("confirm: front")]
+    assert [list(row) for row in summary["front"]] == 2 * [keys("confirm: front")]
+    assert [list(row) for row in summary["baselines"]] == [keys("confirm: baselines")]
 
 
 def test_train_has_the_documented_keys(tmp_path, capsys, monkeypatch):

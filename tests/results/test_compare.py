@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attnas.core import InputError
-from attnas.results import Run, compare, compare_rows
+from attnas.results import Run, compare, compare_rows, compare_table
 from attnas.results.compare import coverage
+from attnas.results.display import as_text
+from attnas.search_space import Architecture
 
 
 def measured(accuracy: float, latency_ms: float) -> dict:
@@ -51,6 +53,7 @@ def test_an_empty_run_covers_nothing_and_cannot_be_covered(run, other_run, trial
         "covers": {"small": 0.0},
         "best": None,
         "best_metrics": {},
+        "plain_latency_ms": 2.0,
     }
     rows = compare_rows(found)
     assert json.loads(json.dumps(rows)) == rows
@@ -117,3 +120,19 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(run, template):
             str(run.folder),
             str(template),
         ]
+
+
+def test_latencies_are_compared_as_multiples_of_each_runs_plain_backbone(
+    run, other_run, trial, values
+):
+    """What took 10 % longer on another day is neither better nor worse."""
+    plain = Architecture.plain(values["backbone"], values["decisions"])
+    for made, slower in ((run, 1.0), (other_run, 1.1)):
+        made.append(trial(0, architecture=plain, **measured(0.7, 2.0 * slower)))
+        made.append(trial(1, **measured(0.8, 3.0 * slower)))
+    found = compare([run, other_run])
+    assert [side.plain_latency for side in found.sides] == [2.0, 2.2]
+    assert [side.covers for side in found.sides] == [(1.0, 1.0), (1.0, 1.0)]
+    assert found.sides[0].hypervolume == found.sides[1].hypervolume
+    text = as_text(compare_table(found))
+    assert text.count("(1.50x)") == 2

@@ -40,21 +40,21 @@ def test_a_gain_above_the_interval_is_real():
     found = confirmation(780, 790)
     # The seeds agree on 0.08, so only the items count: 70 gained with both seeds and 10 with
     # each alone. Variance of the items' means (70 + 20 / 4 - 80^2 / 1000) / 999, less half
-    # the interaction's 10 / 999: 0.08 +- 1.96 sqrt(0.0637 / 1000).
+    # the interaction's 10 / 999: 0.08 +- 2.17 sqrt(0.0637 / 1000), 97 % at the first look.
     assert found.verdict() == (
         "Trial 12 (layer1=none layer2=se:r8@residual) beats the plain backbone by 8.00 points "
-        "(95 % interval 6.44 to 9.56, 2 seeds, 1,000 test items): the gain is real."
+        "(95 % interval 6.27 to 9.73, 2 seeds, 1,000 test items): the gain is real."
     )
     assert found.gain_is_real
 
 
 def test_a_gain_within_the_interval_is_noise_and_says_how_many_seeds_would_tell():
-    # 0.016 and -0.006: half-width 12.706 sqrt(0.000242 / 2) now, 2.023 sqrt(0.000242 / 40) then
+    # 0.016 and -0.006: half-width 21.205 sqrt(0.000242 / 2) now, 2.586 sqrt(0.000242 / 65) then
     found = confirmation(716, 704)
     assert found.verdict() == (
         "Trial 12 (layer1=none layer2=se:r8@residual) is 0.50 points above the plain backbone "
-        "(95 % interval -13.48 to 14.48, 2 seeds, 1,000 test items): within noise; "
-        "about 40 seeds would be needed to tell."
+        "(95 % interval -22.83 to 23.83, 2 seeds, 1,000 test items): within noise; "
+        "about 65 seeds would be needed to tell."
     )
     assert not found.gain_is_real
 
@@ -62,7 +62,7 @@ def test_a_gain_within_the_interval_is_noise_and_says_how_many_seeds_would_tell(
 def test_a_loss_below_the_interval_means_that_the_plain_backbone_is_best():
     assert confirmation(600, 610).verdict() == (
         "Trial 12 (layer1=none layer2=se:r8@residual) is 10.00 points below the plain backbone "
-        "(95 % interval -11.75 to -8.25, 2 seeds, 1,000 test items): the plain backbone is best."
+        "(95 % interval -11.94 to -8.06, 2 seeds, 1,000 test items): the plain backbone is best."
     )
 
 
@@ -94,6 +94,94 @@ def test_equal_trainings_leave_nothing_to_tell():
             "items): within noise; there is no difference to tell."
         )
     )
+
+
+SE = confirmed(3, {"layer1": "se:r16@residual", "layer2": "se:r16@residual"}, 730, 740)
+
+
+@pytest.mark.parametrize(
+    ("right", "said"),
+    [
+        ((780, 790), "It beats every baseline: +5.00 (+3.67 to +6.33) against se:r16@residual."),
+        (
+            (735, 738),
+            "It is not shown to beat every baseline: +0.15 (-7.27 to +7.57) against "
+            "se:r16@residual.",
+        ),
+    ],
+)
+def test_the_verdict_answers_whether_the_winner_beats_the_baselines(right, said):
+    found = replace(confirmation(*right, more=(SE,)), baselines={"se:r16@residual": 3})
+    assert found.verdict().endswith(f". {said}")
+    [entry] = found.summary()["baselines"]
+    assert entry["baseline"] == "se:r16@residual"
+    assert entry["within_noise"] is not found.is_better(found.against_baselines["se:r16@residual"])
+    assert [e["baseline"] for e in found.summary()["front"]] == [None, "se:r16@residual"]
+
+
+def test_a_winner_that_is_a_baseline_is_called_one():
+    found = replace(confirmation(780, 790), baselines={"mine": 12})
+    assert found.verdict().endswith("the gain is real. It is the baseline mine.")
+    assert found.summary()["baselines"] == []
+
+
+def test_each_further_look_has_less_to_err_by():
+    first = confirmation(780, 790)
+    levels = [
+        first.level,
+        replace(first, looks=(2, 3)).level,
+        replace(first, looks=(2, 3, 9)).level,
+    ]
+    assert levels == pytest.approx([0.03, 0.012, 0.0048])
+    assert sum(0.03 * 0.4**n for n in range(1000)) == pytest.approx(0.05)
+    assert "2 seeds, 2 looks, 1,000 test items" in replace(first, looks=(2, 3)).verdict()
+
+
+def test_who_adds_seeds_until_they_please_finds_a_gain_as_seldom_as_said():
+    """Ten looks, after 2, 4, ... 20 seeds, at two networks that are equal."""
+    rng = np.random.default_rng(4)
+    real = 0
+    for _ in range(200):
+        errors = rng.normal(0, 1, (2, 20, 2)).astype("float32")
+        for look in range(2, 21, 2):
+            plain, other = (
+                tuple(
+                    ConfirmedScore(s, ItemScores.of("mean_absolute_error", errors[i, s]))
+                    for s in range(look)
+                )
+                for i in (0, 1)
+            )
+            found = Confirmation(
+                Confirmed(0, PLAIN, plain),
+                (Confirmed(12, OPTIONS, other),),
+                12,
+                18,
+                looks=tuple(range(2, look + 1, 2)),
+            )
+            if found.gain_is_real:
+                real += 1
+                break
+    assert real / 200 <= 0.05
+
+
+def test_the_intervals_of_the_others_hold_together():
+    others = tuple(confirmed(n, {"layer1": f"eca@{n}"}, 716, 704) for n in range(20, 24))
+    found = confirmation(716, 704, more=others)
+    winner, *rest = (np.ptp(d.interval) for d in found.differences)
+    assert all(width > winner for width in rest)
+    assert {d.level for d in found.differences} == {0.03, 0.03 / 4}
+
+
+def test_a_confirmation_from_trained_weights_says_so():
+    found = replace(confirmation(780, 790), start="trained.pt (3fa2)")
+    assert "2 seeds, all from the weights of trained.pt (3fa2), 1,000 test items" in found.verdict()
+
+
+def test_looks_and_baselines_must_fit_what_is_confirmed():
+    with pytest.raises(ValueError, match="a look at 2 seeds is not among those at"):
+        replace(confirmation(780, 790), looks=(3,))
+    with pytest.raises(ValueError, match=r"the baselines \[5\] are not among the confirmed"):
+        replace(confirmation(780, 790), baselines={"mine": 5})
 
 
 def test_the_summary_has_the_figures_of_the_verdict_in_plain_types():
@@ -166,9 +254,9 @@ def errors(metric: str, *by_seed: float) -> tuple[ConfirmedScore, ...]:
         ),
         (
             (1.9, 2.1),
-            "is 0.01000 in mean absolute error below the plain backbone (95 % interval -1.154 to "
-            "1.134, 2 seeds, 400 test items): within noise; about 625 seeds would be needed to "
-            "tell.",
+            "is 0.01000 in mean absolute error below the plain backbone (95 % interval -1.918 to "
+            "1.898, 2 seeds, 400 test items): within noise; more seeds would not tell, more test "
+            "items might.",
         ),
     ],
 )

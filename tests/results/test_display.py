@@ -2,6 +2,7 @@
 
 from attnas.results import pareto_table
 from attnas.results.display import as_text
+from attnas.results.headline import headline
 
 
 def test_a_trial_shows_its_decisions_and_figures(filled):
@@ -55,3 +56,32 @@ def test_a_run_exports_its_best_architecture(filled, tmp_path):
     content = filled.export(tmp_path / "best.yaml")
     assert content["architecture"] == filled.best().architecture.by_name
     assert (tmp_path / "best.yaml").is_file()
+
+
+def test_the_headline_says_how_the_best_compares_with_the_best_baseline(filled):
+    best, other = filled.best(), filled.trials[0]
+    filled.facts["baselines"] = {"none": other.architecture.by_name}
+    ratio = best.metrics["latency_ms"] / other.metrics["latency_ms"]
+    assert headline(filled).endswith(
+        " Against none, the best baseline: +10.00 ± 7.07 points on 20 items, within noise, "
+        f"{ratio:.2f} times its latency."
+    )
+    filled.facts["baselines"] = {"mine": best.architecture.by_name}
+    assert headline(filled).endswith(" It is the baseline mine.")
+    assert filled.baselines == {"mine": best}
+
+
+def test_a_run_that_guesses_says_so_first(run, trial):
+    run.facts["box"] = {"accuracy": (0.1, 1.0)}
+    run.append(
+        trial(
+            0, metrics={"accuracy": 0.12, "latency_ms": 2.0}, intervals={"accuracy": (0.08, 0.16)}
+        )
+    )
+    said = "Nothing was learned: the best of 1 trials has accuracy 12.00 %, and guessing 10.00 %."
+    assert headline(run).startswith(said)
+    assert repr(run.front()).startswith(said)
+    run.append(
+        trial(1, metrics={"accuracy": 0.3, "latency_ms": 2.0}, intervals={"accuracy": (0.25, 0.35)})
+    )
+    assert "Nothing was learned" not in repr(run)

@@ -67,7 +67,7 @@ def test_a_wide_terminal_has_a_line_a_trial(filled):
         *("78,000", *chosen),
     ]
     assert text[4] == "Constraints: latency_ms <= 1.15x."
-    assert text[5].endswith("~ within noise (less than 1.96 standard errors).")
+    assert text[5].endswith("~ within noise (p > 0.05, corrected for the number of trials).")
 
 
 def test_a_run_without_a_front_says_why(run):
@@ -133,8 +133,8 @@ def test_a_confirmation_is_a_line_an_architecture():
     )
     rows = [line.split() for line in text]
     assert ["-", "plain", "70.00", "%"] in rows
-    assert rows.index(["4", "80.00", "%", "+10.00", "(+8.14..+11.86)", "layer1", "se:r8@residual"])
-    assert ["3", "best", "70.20", "%", "+0.20", "(-0.08..+0.48)", "~", "layer1", "eca@post"] in rows
+    assert ["4", "80.00", "%", "+10.00", "(+7.94..+12.06)", "layer1", "se:r8@residual"] in rows
+    assert ["3", "best", "70.20", "%", "+0.20", "(-0.11..+0.51)", "~", "layer1", "eca@post"] in rows
     assert text[-2].startswith("1,000 test items, 18 epochs, seeds 1, 2;")
 
 
