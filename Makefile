@@ -38,6 +38,7 @@ types: $(INSTALLED)
 
 docs: $(INSTALLED)
 	$(BIN)/attnas schema --markdown > docs/config.md
+	$(BIN)/attnas blocks --markdown > docs/blocks.md
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

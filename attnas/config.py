@@ -85,10 +85,12 @@ class SearchSpaceConfig(Section):
         default_factory=lambda: BackboneConfig(name="resnet_cifar"), description="the network"
     )
     blocks: list[str] = Field(
-        ["none", "se", "eca", "cbam"], description="attention blocks to try; `none` is no block"
+        ["none", "se", "eca", "cbam"],
+        description="attention blocks to try (`attnas blocks`); `none` is no block; `gates`, "
+        "`mixers`, `units` and `light` stand for many",
     )
     ratios: list[int] = Field(
-        [4, 8, 16], description="reduction ratios to try in the blocks that have one"
+        [4, 8, 16], description="ratios to try; a block takes those that it knows, if any"
     )
     placements: list[str] = Field(["residual"], description="where in a unit a block is placed")
     per: str = Field("stage", description="`stage`, or `unit` for a decision for every unit")

@@ -1,30 +1,10 @@
-"""What there is: blocks, strategies and devices, as rows of a table."""
+"""What there is of strategies and devices, as rows of a table (blocks: `block_listing`)."""
 
 from typing import Any
 
 from attnas.core import AttnasError
 from attnas.evaluator import DEVICES, device
-from attnas.search_space import BLOCKS
 from attnas.strategies import STRATEGIES, borrowed_strategies
-
-
-def block_rows() -> list[dict[str, Any]]:
-    """One row a block: its name, kind, ratios and what it computes."""
-    rows: list[dict[str, Any]] = [
-        {"block": "none", "kind": "", "ratios": "", "params_at_64": 0, "what": "no attention"}
-    ]
-    for name, block in BLOCKS.items():
-        ratio = 16 if 16 in block.ratios else block.ratios[-1] if block.ratios else None
-        rows.append(
-            {
-                "block": name,
-                "kind": block.kind,
-                "ratios": ", ".join(map(str, block.ratios)),
-                "params_at_64": block.params(64, 8, 8, ratio),
-                "what": _first_line(block.module.__doc__),
-            }
-        )
-    return rows
 
 
 def strategy_rows() -> list[dict[str, Any]]:

@@ -5,16 +5,25 @@ from dataclasses import replace
 from functools import lru_cache
 
 import torch
+from torch import nn
 
 from attnas.core import METRICS, AdditiveCost
-from attnas.search_space import NONE, Attention, AttentionOption, SearchSpace, block, build
+from attnas.search_space import (
+    NONE,
+    Attention,
+    AttentionOption,
+    SearchSpace,
+    Site,
+    block_at,
+    build,
+)
 
 from .complexity import Complexity, complexity
 
 ADDITIVE = ("params", "flops", "activations")
 """The metrics of a whole network that are exactly the plain backbone's and the blocks' sum."""
 
-_Key = tuple[str, int | None, tuple[int, int, int]]
+_Key = tuple[str, int | None, str, tuple[int, int, int]]
 
 
 def additive_costs(
@@ -23,10 +32,11 @@ def additive_costs(
     """The exact costs of a space of attention alone, by metric.
 
     Metrics are any of `ADDITIVE`, and a user's own that are registered as cheap and additive.
-    Blocks are inserted where nothing was or around what stays, so a network's count is the
-    plain backbone's and its blocks' own. Each distinct block is counted once, on the map that
-    it will see: as many small traces as there are blocks, not one of every network. A user's
-    own metric is measured on the plain backbone with one option at a time.
+    A block is inserted where nothing was, around what stays or in place of a module, so a
+    network's count is the plain backbone's and its blocks' own, less what they replace. Each
+    distinct block is counted once, on the map that it will see: as many small traces as there
+    are blocks, not one of every network. A user's own metric is measured on the plain backbone
+    with one option at a time.
 
     Raises:
         ValueError: a metric does not add up, or a decision is not of attention.
@@ -76,16 +86,21 @@ def _counted(space: SearchSpace) -> tuple[Complexity, list[list[list[Complexity]
     kept."""
     counted: dict[_Key, Complexity] = {}
     with torch.random.fork_rng(devices=[]):
-        plain = complexity(build(space.plain, seed=0), space.backbone.input_shape)
+        network = build(space.plain, seed=0)
+        plain = complexity(network, space.backbone.input_shape)
         added = [
-            [_blocks(space, number, option, counted) for option in options]
+            [_blocks(space, network, number, option, counted) for option in options]
             for number, options in enumerate(space.options)
         ]
     return plain, added
 
 
 def _blocks(
-    space: SearchSpace, number: int, option: str, counted: dict[_Key, Complexity]
+    space: SearchSpace,
+    plain: nn.Module,
+    number: int,
+    option: str,
+    counted: dict[_Key, Complexity],
 ) -> list[Complexity]:
     """What each block costs that the option inserts; `counted` is filled in."""
     decision, chosen = space.decisions[number], AttentionOption.parse(option)
@@ -94,11 +109,23 @@ def _blocks(
     found = []
     for _, site in decision.placed(option, space.backbone):
         shape = (site.channels, site.height, site.width)
-        key = chosen.block, chosen.ratio, shape
+        key = chosen.block, chosen.ratio, site.path if site.mode == "replace" else "", shape
         if key not in counted:
-            made = block(chosen.block).make(
-                site.channels, chosen.ratio, identity_start=space.identity_start
-            )
-            counted[key] = complexity(made, shape)
+            counted[key] = _at(space, plain, site, chosen)
         found.append(counted[key])
     return found
+
+
+def _at(space: SearchSpace, plain: nn.Module, site: Site, chosen: AttentionOption) -> Complexity:
+    """What a block costs more at its site than what it replaces there, if anything."""
+    shape = (site.channels, site.height * site.stride, site.width * site.stride)
+    added = complexity(block_at(chosen, site, identity_start=space.identity_start), shape)
+    if site.mode != "replace":
+        return added
+    replaced = complexity(plain.get_submodule(site.path), shape)
+    return Complexity(
+        params=added.params - replaced.params,
+        flops=added.flops - replaced.flops,
+        activations=added.activations - replaced.activations,
+        uncounted=added.uncounted,
+    )

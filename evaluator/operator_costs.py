@@ -39,7 +39,7 @@ _FREE = (
     "pixel_unshuffle channel_shuffle expand_as view_as reshape_as repeat repeat_interleave "
     "flip rot90 movedim swapaxes clone alias lift_fresh ones_like empty_like scalar_tensor "
     "feature_dropout alpha_dropout tile numpy_T diagonal tril triu index_select tensor_split "
-    "floor_divide round ceil broadcast_to meshgrid"
+    "floor_divide round ceil broadcast_to meshgrid new_ones new_zeros new_full"
 )
 FREE = tuple(f"aten::{name}{ending}" for name in _FREE.split() for ending in ("", "_"))
 
@@ -120,10 +120,14 @@ def _matrix_product(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def _attention(inputs: list[Any], outputs: list[Any]) -> int:
-    """q k^T, scaling and softmax (4 per weight), times v: (.., L, E), (.., S, E), (.., S, V)."""
+    """q k^T, scaling and softmax (4 per weight), times v: (.., L, E), (.., S, E), (.., S, V).
+
+    A mask of numbers, which is added to the weights, is one more of each.
+    """
     query, key, value = (jit_handles.get_shape(x) for x in inputs[:3])
     weights = prod(query[:-1]) * key[-2]
-    return weights * (query[-1] + 4 + value[-1])
+    masked = len(inputs) > 3 and _elements(inputs[3]) > 0
+    return weights * (query[-1] + 4 + masked + value[-1])
 
 
 def _average_pooling(inputs: list[Any], outputs: list[Any]) -> int:

@@ -8,6 +8,7 @@ from .backbones import make_backbone as make_backbone
 from .backbones import register_backbone as register_backbone
 from .blocks import BLOCKS as BLOCKS
 from .blocks import Block as Block
+from .blocks import Family as Family
 from .blocks import block as block
 from .blocks import hidden_width as hidden_width
 from .blocks import register_block as register_block
@@ -26,6 +27,7 @@ from .decisions import register_decision as register_decision
 from .edits import Edit as Edit
 from .nni_json import from_nni_json as from_nni_json
 from .nni_json import to_nni_json as to_nni_json
+from .placing import block_at as block_at
 from .recalibration import recalibrate as recalibrate
 from .space import SearchSpace as SearchSpace
 from .space import Share as Share

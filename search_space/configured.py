@@ -16,6 +16,7 @@ from .decisions.attention import Attention
 from .decisions.decision import DECISIONS, Decision
 from .decisions.depth import Depth
 from .placing import placements_in, spellings, unknown_ratio
+from .presets import PRESETS, expanded
 
 Found = tuple[Decision, tuple[str, ...]]
 
@@ -67,7 +68,8 @@ def read_decisions(
         depth=_listed(everywhere.depth or (), "depth", empty=True),
     )
     _check_per(everywhere)
-    _check_blocks_and_ratios(everywhere)
+    _check_blocks(everywhere)
+    _check_ratios(everywhere)
     there = placements_in(backbone, backbone.stage_names)
     _check_placements(everywhere, there, backbone.name)
     variants = variants_of(backbone, varied)
@@ -152,9 +154,12 @@ def _stage_decisions(
             named = ", ".join(f"'{name}'" for name in others)
             raise InputError(f"'choice' freezes the stage. Leave out {named}.", key=key)
         return [*found, (Attention(stage), (_frozen(backbone, stage, given["choice"]),))]
-    _check_blocks_and_ratios(lists)
+    _check_blocks(lists)
+    _check_ratios(lists)
     if "placements" in own:
         _check_placements(lists, placements_in(backbone, (stage,)), stage)
+    names = expanded(lists.blocks, backbone, lists.ratios, lists.placements)
+    lists = replace(lists, blocks=names)
     units: list[int | None] = [None]
     if lists.per == "unit":
         units = list(range(max(len(variant.units(stage)) for variant in variants)))
@@ -273,12 +278,16 @@ def _check_per(allowed: Lists) -> None:
         raise unknown("value", str(allowed.per), _PER).inside(key=allowed.key("per"))
 
 
-def _check_blocks_and_ratios(allowed: Lists) -> None:
-    """Every block must exist and know every ratio, where it knows any."""
+def _check_blocks(allowed: Lists) -> None:
     for i, name in enumerate(allowed.blocks):
-        if name != NONE.block and name not in BLOCKS:
-            error = unknown("block", name, {NONE.block, *BLOCKS}, listing="attnas blocks")
+        known = {NONE.block, *BLOCKS, *PRESETS}
+        if name not in known:
+            error = unknown("block", name, known, listing="attnas blocks")
             raise error.inside(key=allowed.key("blocks", i))
+
+
+def _check_ratios(allowed: Lists) -> None:
+    """Every block with ratios must know one of the list, and every ratio be known to a block."""
     for i, ratio in enumerate(allowed.ratios):
         if not isinstance(ratio, int) or isinstance(ratio, bool):
             raise InputError(
@@ -287,7 +296,7 @@ def _check_blocks_and_ratios(allowed: Lists) -> None:
     with_ratio = [
         (i, block(name))
         for i, name in enumerate(allowed.blocks)
-        if name != NONE.block and block(name).ratios
+        if name not in (NONE.block, *PRESETS) and block(name).ratios
     ]
     ratios_are_wrong = "ratios" in allowed.prefix or "blocks" not in allowed.prefix
     for i, chosen in with_ratio:
@@ -297,10 +306,13 @@ def _check_blocks_and_ratios(allowed: Lists) -> None:
                 f"is an empty list, but the block '{chosen.name}' needs a ratio. It knows {known}.",
                 key=allowed.key("ratios"),
             )
+        if not any(ratio in chosen.ratios for ratio in allowed.ratios):
+            key = allowed.key("ratios", 0) if ratios_are_wrong else allowed.key("blocks", i)
+            raise unknown_ratio(chosen, allowed.ratios[0]).inside(key=key)
+    if with_ratio and not any(name in PRESETS for name in allowed.blocks):
         for j, ratio in enumerate(allowed.ratios):
-            if ratio not in chosen.ratios:
-                key = allowed.key("ratios", j) if ratios_are_wrong else allowed.key("blocks", i)
-                raise unknown_ratio(chosen, ratio).inside(key=key)
+            if not any(ratio in chosen.ratios for _, chosen in with_ratio):
+                raise unknown_ratio(with_ratio[0][1], ratio).inside(key=allowed.key("ratios", j))
 
 
 def _check_placements(allowed: Lists, there: tuple[str, ...], where: str) -> None:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import nn
 
-Mode = Literal["at", "before", "after", "remove"]
+Mode = Literal["at", "before", "after", "replace", "remove"]
 
 
 @dataclass(frozen=True)
 class Edit:
     """One change of a built network, at the module of a path.
 
-    `at` puts a module in its place, `before` and `after` around it, `remove` takes the whole
-    module away: it then returns its first argument. `what` is equal for modules that are equal
+    `at` puts a module into an empty slot, `before` and `after` around the one that is there,
+    `replace` in its place; `remove` takes the whole module away: it then returns its first
+    argument. `what` is equal for modules that are equal
     up to their weights. `make(identity_start)` gives the module.
     """
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .edits import Mode
@@ -30,6 +31,23 @@ class After(nn.Module):
         return self.block(self.module(*args, **kwargs))
 
 
+class Pooled(nn.Module):
+    """A block on the means of stride x stride pixels, in place of a convolution of that stride.
+
+    (N, C, H, W) -> (N, C, ceil(H / stride), ceil(W / stride)); means at the edge are of the pixels
+    that there are.
+    """
+
+    def __init__(self, stride: int, block: nn.Module) -> None:
+        super().__init__()
+        self.stride = stride
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = F.avg_pool2d(x, self.stride, ceil_mode=True, count_include_pad=False)
+        return self.block(pooled)
+
+
 class Skipped(nn.Module):
     """In place of a unit that is left out: returns its first argument as it is."""
 
@@ -38,16 +56,17 @@ class Skipped(nn.Module):
 
 
 def insert(network: nn.Module, modules: Iterable[tuple[Mode, str, nn.Module]]) -> None:
-    """Puts each module at, before or after the one of that path, in place.
+    """Puts each module at, before, after or instead of the one of that path, in place.
 
     All paths are those of the network before the call, also where one lies inside another.
     """
     located: Sequence[tuple[Mode, nn.Module, str, nn.Module]] = [
         (mode, *_parent(network, path), made) for mode, path, made in modules
     ]
+    located = sorted(located, key=lambda entry: entry[0] != "replace")  # wrapped are those put in
     for mode, parent, name, made in located:
         module = getattr(parent, name)
-        if mode in ("at", "remove"):
+        if mode in ("at", "replace", "remove"):
             inserted = made
         else:
             inserted = (Before if mode == "before" else After)(module, made)

@@ -1,4 +1,4 @@
-"""Where blocks can be placed, and which options of a decision are one network."""
+"""Where blocks can be placed, how they enter there, and how their options are spelled."""
 
 from collections.abc import Iterable
 from itertools import product
@@ -9,11 +9,17 @@ from attnas.core import InputError
 from .attention_option import NONE, AttentionOption
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from .backbone import Backbone
     from .blocks import Block
+    from .tracing import Site
 
-PLACEMENTS = ("residual", "pre", "post", "identity", "expanded")
+PLACEMENTS = ("residual", "pre", "post", "identity", "expanded", "replace", "block")
 """In order of preference where two placements are the same site."""
+
+_BRANCHES = ("residual", "post", "block")
+"""Where a residual branch can be, in our own networks and others that name their sites alike."""
 
 
 def placements_in(backbone: "Backbone", stages: Iterable[str]) -> tuple[str, ...]:
@@ -60,10 +66,57 @@ def unknown_ratio(of: "Block", ratio: int) -> InputError:
     return InputError(f"the block '{of.name}' does not know the ratio {ratio}. It knows {known}.")
 
 
-def block_kind_fits(of: "Block", placement: str) -> bool:
-    """A mixer takes the place of the convolution that it replaces, a unit goes behind a unit."""
-    own = {"mixer": "replace", "unit": "block"}
-    return placement == own[of.kind] if of.kind in own else placement not in own.values()
+def can_be_placed(of: "Block", site: "Site") -> bool:
+    """Whether the block's kind fits the site.
+
+    A mixer replaces a module, or is wrapped where a residual branch can be; a unit comes behind
+    another one; a gate is placed anywhere else.
+    """
+    if of.kind == "unit":
+        return site.placement == "block" and site.mode != "replace"
+    if of.kind == "mixer":
+        return site.mode == "replace" or site.placement in _BRANCHES
+    return site.mode != "replace" and site.placement not in ("replace", "block")
+
+
+def is_wrapped(of: "Block", site: "Site") -> bool:
+    """Whether the block is placed as a residual branch: a mixer that replaces nothing."""
+    return of.kind == "mixer" and site.mode != "replace"
+
+
+def params_at(option: AttentionOption, site: "Site", *, identity_start: bool) -> int:
+    """The parameters of the option's block as it enters a site."""
+    from .blocks import block
+
+    of = block(option.block)
+    return of.params(
+        site.channels,
+        site.height,
+        site.width,
+        option.ratio,
+        identity_start=identity_start,
+        wrapped=is_wrapped(of, site),
+    )
+
+
+def block_at(option: AttentionOption, site: "Site", *, identity_start: bool) -> "nn.Module":
+    """The option's block as it enters a site.
+
+    A mixer computes anew what it gets: it replaces a module bare, on pooled pixels where that
+    has a stride, and is wrapped as a residual branch everywhere else.
+    """
+    from .blocks import block
+    from .insertion import Pooled
+
+    of = block(option.block)
+    made = of.make(
+        site.channels,
+        option.ratio,
+        identity_start=identity_start,
+        size=(site.height, site.width),
+        wrapped=is_wrapped(of, site),
+    )
+    return made if site.stride == 1 else Pooled(site.stride, made)
 
 
 def _spelled(
@@ -73,7 +126,8 @@ def _spelled(
 
     if name == NONE.block:
         return (NONE,)
-    allowed = ratios if block(name).ratios else (None,)
+    known = block(name).ratios
+    allowed = [ratio for ratio in ratios if ratio in known] if known else [None]
     return (AttentionOption(name, ratio, at) for ratio, at in product(allowed, placements))
 
 

@@ -12,13 +12,13 @@ from attnas.core import InputError
 if TYPE_CHECKING:
     from torch import nn
 
-Mode = Literal["at", "before", "after"]
+Mode = Literal["at", "before", "after", "replace"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 @dataclass(frozen=True)
 class Insertion:
-    """How a block enters a unit: in an empty slot, or before or after a submodule.
+    """How a block enters a unit: in an empty slot, before or after a submodule, or instead of it.
 
     `path` is relative to the unit; "" is the unit itself.
     """
@@ -167,7 +167,7 @@ def _parse_insertion(placement: str, site: Any, key: str) -> Insertion:
     key = f"{key}.{placement}"
     if not isinstance(site, Mapping) or len(site) != 1 or next(iter(site)) not in MODES:
         raise InputError(
-            "a site is {at: path}, {before: path} or {after: path}; "
+            "a site is {at: path}, {before: path}, {after: path} or {replace: path}; "
             'the path is relative to the unit, "" is the unit itself.',
             key=key,
         )

@@ -15,6 +15,7 @@ from .blocks import block
 from .build import seeded
 from .decisions.attention import Attention
 from .insertion import insert
+from .placing import block_at
 from .sharing import Borrower, widest
 from .space import SearchSpace
 from .stages import Mode
@@ -28,22 +29,24 @@ Weights = Sequence[Tensor | Sequence[Tensor | float]]
 class Switch(nn.Module):
     """Holds, at a site, the blocks that can be chosen for it; inactive ones cost nothing.
 
-    `active` are pairs (block's number, weight): none passes x on; one without a weight is that
-    block alone; else (1 - sum w_i) x + sum w_i block_i(x), that is x + sum w_i (block_i(x) - x).
+    `active` are pairs (block's number, weight): none gives what the plain network has there, p(x),
+    which is x but where blocks replace a module; one without a weight is that block alone; else
+    (1 - sum w_i) p(x) + sum w_i block_i(x), that is p(x) + sum w_i (block_i(x) - p(x)).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, plain: nn.Module | None = None) -> None:
         super().__init__()
+        self.plain = nn.Identity() if plain is None else plain
         self.blocks = nn.ModuleList()
         self.active: list[tuple[int, Tensor | float | None]] = []
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.active:
-            return x
+            return self.plain(x)
         number, weight = self.active[0]
         if weight is None:
             return self.blocks[number](x)
-        y = x * (1 - sum(weight for _, weight in self.active))  # type: ignore[misc]
+        y = self.plain(x) * (1 - sum(weight for _, weight in self.active))  # type: ignore[misc]
         for number, weight in self.active:
             y = y + weight * self.blocks[number](x)
         return y
@@ -66,10 +69,11 @@ class Supernet(nn.Module):
 
     What is shared: within one unit, all ratios of a block and all of its placements with
     equally many channels have one set of parameters, as wide as the widest of them (memory
-    grows with the blocks, not with ratios x placements). A path holds at most one block a
-    unit, so no path uses a parameter twice. Buffers, such as the statistics of a batch norm
-    in a block, are each site's and width's own. Classes that do not say `sliceable = True`
-    have parameters of their own for every width.
+    grows with the blocks, not with ratios x placements). In place of a module a block has a set
+    of its own, as has one whose parameters depend on the map at places of different maps. A
+    path holds at most one block a unit, so no path uses a parameter twice. Buffers, such as the
+    statistics of a batch norm in a block, are each site's and width's own. Classes that do not
+    say `sliceable = True` have parameters of their own for every width.
 
     With one ratio and one placement a decision, every path starts with the weights of
     `build(architecture, seed=seed)`; else the widest block's first placement decides.
@@ -114,9 +118,10 @@ class Supernet(nn.Module):
             placed.switch.active = [(placed.number, None)]
 
     def mix(self, weights: Weights | None) -> None:
-        """Makes a mixture active: at each site x + sum_i w_i (block_i(x) - x).
+        """Makes a mixture active: at each site p(x) + sum_i w_i (block_i(x) - p(x)).
 
-        The sum goes over the options of the decision with a block at the site. The output is
+        p(x) is what the plain backbone has there: x, or the module that blocks replace. The sum
+        goes over the options of the decision with a block at the site. The output is
         differentiable in the weights; one-hot weights give what `select` gives. An option
         whose weight is exactly 0 and needs no gradient is not run. None, as zeros: the plain
         backbone.
@@ -188,40 +193,38 @@ class Supernet(nn.Module):
         """Makes the switches of one decision's sites, with the blocks and what these share."""
         decision = self.space.decisions[number]
         assert isinstance(decision, Attention)
-        alike: dict[_Family, list[_Variant]] = {}
+        alike: dict[_Alike, list[_Variant]] = {}
         for option in self.space.options[number]:
             for unit, site in decision.placed(option, self.space.backbone):
-                variant = self._variant(option, site)
-                alike.setdefault(_family(unit, variant), []).append(variant)
+                variant = self._variant(AttentionOption.parse(option), site)
+                alike.setdefault(_alike(unit, variant), []).append(variant)
         for variants in alike.values():
             lender = copy.deepcopy(widest([variant.block for variant in variants]))
             self.shared.append(lender)
             numbers: dict[tuple[Place, tuple[int, ...]], int] = {}
             for variant in variants:
                 place = (variant.site.mode, variant.site.path)
-                switch = self._switches.setdefault(place, Switch())
+                if place not in self._switches:
+                    plain = self._plain[variant.site.path][0]
+                    replaced = variant.site.mode == "replace"
+                    self._switches[place] = Switch(plain if replaced else None)
+                switch = self._switches[place]
                 if (place, variant.widths) not in numbers:
                     numbers[place, variant.widths] = len(switch.blocks)
                     switch.blocks.append(Borrower(variant.block, lender))
-                chosen = AttentionOption.parse(variant.option)
-                held = _Placed(chosen, variant.site, switch, numbers[place, variant.widths])
-                self._placed.setdefault((number, variant.option), []).append(held)
+                held = _Placed(variant.chosen, variant.site, switch, numbers[place, variant.widths])
+                self._placed.setdefault((number, str(variant.chosen)), []).append(held)
 
-    def _variant(self, option: str, site: Site) -> "_Variant":
+    def _variant(self, chosen: AttentionOption, site: Site) -> "_Variant":
         """A block as `build` makes it."""
-        chosen = AttentionOption.parse(option)
-        made = block(chosen.block)
         with seeded(self.seed, site.path):
-            module = made.make(
-                site.channels, chosen.ratio, identity_start=self.space.identity_start
-            )
-        return _Variant(option, site, module, made.widths(site.channels, chosen.ratio))
+            made = block_at(chosen, site, identity_start=self.space.identity_start)
+        return _Variant(chosen, site, made, block(chosen.block).widths(site.channels, chosen.ratio))
 
     def _alone(self, placed: _Placed) -> nn.Module:
         """A block with parameters of its own that equals the one that is placed there."""
-        alone = block(placed.chosen.block).make(
-            placed.site.channels, placed.chosen.ratio, identity_start=self.space.identity_start
-        )
+        start = self.space.identity_start
+        alone = block_at(placed.chosen, placed.site, identity_start=start)
         borrower = placed.switch.blocks[placed.number]
         alone.load_state_dict(borrower.state())  # type: ignore[operator]
         return alone
@@ -267,20 +270,22 @@ def check_shared(space: SearchSpace) -> None:
 class _Variant(NamedTuple):
     """A block of one option for one site, before it is known with whom it shares."""
 
-    option: str
+    chosen: AttentionOption
     site: Site
     block: nn.Module
     widths: tuple[int, ...]
 
 
-_Family = tuple[str, type[nn.Module], int, tuple[int, ...] | None]
+_Alike = tuple[str, str, tuple[bool, int], int, tuple[int, int] | None, tuple[int, ...] | None]
 
 
-def _family(unit: str, variant: _Variant) -> _Family:
+def _alike(unit: str, variant: _Variant) -> _Alike:
     """What blocks of one set of parameters have in common."""
-    kind = type(variant.block)
-    widths = None if getattr(kind, "sliceable", False) else variant.widths
-    return unit, kind, variant.site.channels, widths
+    chosen, site = block(variant.chosen.block), variant.site
+    form = site.mode == "replace", site.stride  # bare or wrapped, pooled or not
+    size = (site.height, site.width) if chosen.sized else None
+    widths = None if chosen.sliceable else variant.widths
+    return unit, chosen.function, form, site.channels, size, widths
 
 
 def _counts(weight: Tensor | float) -> bool:

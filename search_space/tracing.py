@@ -1,12 +1,12 @@
 """The sites of a network with their channels and map sizes, found by running it."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from attnas.core import InputError
 
@@ -16,7 +16,10 @@ from .stages import Mode, Stage, join
 
 @dataclass(frozen=True)
 class Site:
-    """A place where a block can be put, with what it will see there."""
+    """A place where a block can be put, with what it will see there.
+
+    Where it replaces a module, `stride` is the module's: the block sees means of so many pixels.
+    """
 
     placement: str
     mode: Mode
@@ -24,6 +27,7 @@ class Site:
     channels: int
     height: int
     width: int
+    stride: int = 1
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,37 @@ class _Probe(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[Any] = []  # a tensor's shape, or the name of another type
+        self.seen: list[Any] = []
 
     def forward(self, x: Any) -> Any:
-        self.seen.append(tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__)
+        self.seen.append(_described(x))
         return x
+
+
+class _Watch:
+    """Notes what a module gets and gives while the network runs."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.got: list[Any] = []
+        self.gave: list[Any] = []
+        self._hook = module.register_forward_hook(self._note)
+
+    def _note(self, _: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        self.got.append(_described(arguments[0]) if arguments else "keyword argument")
+        self.gave.append(_described(output))
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether the module was run once and gave the shape that it got."""
+        return len(self.got) == 1 and self.got == self.gave and isinstance(self.got[0], tuple)
+
+    def remove(self) -> None:
+        self._hook.remove()
+
+
+def _described(x: Any) -> Any:
+    """A tensor's shape, or the name of another type."""
+    return tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
 
 
 def trace(
@@ -62,66 +92,54 @@ def trace(
     """The units of every stage with their sites, by stage name.
 
     Probes are inserted as blocks would be, so a site where a block would have no effect is
-    found out too. The network is used up by it.
+    found out too; modules to be replaced are watched instead. The network is used up by it.
 
     Raises:
         InputError: the network does not run on such inputs, gives another output than
             `output_shape` (unless that is empty), or a site is not passed exactly once by an
-            (N, C, H, W) tensor.
+            (N, C, H, W) tensor; a module to be replaced changes the number of channels, or the
+            map otherwise than by a stride.
     """
     image = torch.zeros(1, *input_shape)
-    keeping, watchers = _watch_units(network, stages)
-    output = _run(network, image, f"does not run on {_named(input_shape)}", network_key)
-    for watcher in watchers:
-        watcher.remove()
-    if output_shape:
-        _check_output(output, output_shape, network_key)
-    probes = {
-        (insertion.mode, join(unit.path, insertion.path)): _Probe()
+    places = [
+        (insertion.mode, join(unit.path, insertion.path))
         for stage in stages
         for unit in stage.units
         for _, insertion in unit.insertions
-    }
+    ]
+    watched = {path for mode, path in places if mode == "replace"}
+    watched |= {unit.path for stage in stages for unit in stage.units}
+    watches = {path: _Watch(network.get_submodule(path)) for path in watched}
+    output = _run(network, image, f"does not run on {_named(input_shape)}", network_key)
+    for watch in watches.values():
+        watch.remove()
+    if output_shape:
+        _check_output(output, output_shape, network_key)
+    probes = {place: _Probe() for place in places if place[0] != "replace"}
     insert(network, ((mode, path, probe) for (mode, path), probe in probes.items()))
     _run(network, image, "does not run with modules inserted at its sites", stages_key)
     return {
-        stage.name: tuple(_traced_units(stage, probes, keeping, stages_key)) for stage in stages
+        stage.name: tuple(_traced_units(stage, probes, watches, stages_key)) for stage in stages
     }
-
-
-def _watch_units(
-    network: nn.Module, stages: Sequence[Stage]
-) -> tuple[dict[str, bool], list[RemovableHandle]]:
-    """By path, whether a unit was run once and kept the shape; filled when the network runs."""
-    found: dict[str, bool] = {}
-
-    def watch(path: str) -> RemovableHandle:
-        def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            given = inputs[0] if inputs else None
-            shape = given.shape if isinstance(given, Tensor) else None
-            same = isinstance(output, Tensor) and output.shape == shape
-            found[path] = same and path not in found
-
-        return network.get_submodule(path).register_forward_hook(hook)
-
-    return found, [watch(unit.path) for stage in stages for unit in stage.units]
 
 
 def _traced_units(
     stage: Stage,
     probes: Mapping[tuple[Mode, str], _Probe],
-    keeping: Mapping[str, bool],
+    watches: Mapping[str, _Watch],
     key: str,
 ) -> Iterator[TracedUnit]:
     for unit in stage.units:
         sites = {}
         for placement, insertion in unit.insertions:
             path = join(unit.path, insertion.path)
-            channels, height, width = _shape(
-                probes[insertion.mode, path].seen, path, f"{key}.{stage.name}.sites.{placement}"
-            )
-            sites[placement] = Site(placement, insertion.mode, path, channels, height, width)
-        yield TracedUnit(unit.path, sites, keeping.get(unit.path, False))
+            place = f"{key}.{stage.name}.sites.{placement}"
+            if insertion.mode == "replace":
+                shape, stride = _replaceable(watches[path], path, place)
+            else:
+                shape, stride = _shape(probes[insertion.mode, path].seen, path, place), 1
+            sites[placement] = Site(placement, insertion.mode, path, *shape, stride)
+        yield TracedUnit(unit.path, sites, watches[unit.path].keeps_shape)
 
 
 def _named(shape: tuple[int, ...]) -> str:
@@ -172,3 +190,22 @@ def _shape(seen: Sequence[Any], path: str, key: str) -> tuple[int, int, int]:
         )
     _, channels, height, width = shape
     return channels, height, width
+
+
+def _replaceable(watch: _Watch, path: str, key: str) -> tuple[tuple[int, int, int], int]:
+    """The shape that a module gives, which a block in its place will see, and its stride."""
+    channels_in, *sides_in = _shape(watch.got, path, key)
+    channels, *sides = shape = _shape(watch.gave, path, key)
+    stride = math.ceil(sides_in[0] / sides[0])
+    if channels != channels_in or sides != [math.ceil(side / stride) for side in sides_in]:
+        raise InputError(
+            f"the module '{path}' makes a map of {_sides(shape)} from one of "
+            f"{_sides((channels_in, *sides_in))}. Only a module that keeps the channels, and the "
+            "map but for a stride, can be replaced by a block.",
+            key=key,
+        )
+    return shape, stride
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

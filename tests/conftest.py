@@ -1,11 +1,16 @@
-"""One thread for all tests, and a PostgreSQL server of their own, on a socket in a folder."""
+"""What tests of several folders need: one thread, a PostgreSQL server of their own, and timm.
+
+The server is on a socket in a temporary folder.
+"""
 
 import getpass
+import importlib
 import itertools
 import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +20,7 @@ import pytest
 # Several tests run at once: a second thread in each would wait at barriers for the others' cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+ROOT = str(Path(__file__).parents[1])
 PASSWORD = "p@ss word"  # has characters that a URL must quote
 
 
@@ -125,3 +131,23 @@ def postgresql(postgresql_server: PostgreSQL) -> Iterator[PostgreSQL]:
         postgresql_server.connect().close()
     except Exception:
         postgresql_server.start()
+
+
+@pytest.fixture(scope="session")
+def timm_class():
+    """Finds a class of timm, such as ("layers.eca", "EcaModule"); skips where there is no timm."""
+    if ROOT not in sys.path:
+        sys.path.append(ROOT)
+    try:
+        found = importlib.import_module("benchmarks.timm_blocks").timm_class
+        found("layers.eca", "EcaModule")
+    except ModuleNotFoundError as missing:
+        pytest.skip(f"timm needs {missing.name}, which is not installed")
+
+    def find(module: str, name: str) -> type:
+        try:
+            return found(module, name)
+        except ModuleNotFoundError as missing:
+            pytest.skip(f"timm.{module} needs {missing.name}, which is not installed")
+
+    return find

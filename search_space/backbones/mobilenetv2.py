@@ -45,9 +45,9 @@ class InvertedResidual(nn.Module):
         if self.adds_input:
             self.identity = nn.Identity()
             self.post = nn.Identity()
-            self.sites |= {"post": "post", "identity": "identity"}
+            self.sites |= {"post": "post", "identity": "identity", "block": "post"}
         else:
-            self.sites |= {"post": "residual"}
+            self.sites |= {"post": "residual", "block": "residual"}
 
     def forward(self, x: Tensor) -> Tensor:
         f = self.expanded(self.depthwise(self.expand(self.pre(x))))

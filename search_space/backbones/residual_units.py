@@ -9,15 +9,21 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..stages import Insertion
 from .staged import convolution
 
-SITES = {name: name for name in ("pre", "residual", "post", "identity")}
+SITES: dict[str, str | Insertion] = {
+    **{name: name for name in ("pre", "residual", "post", "identity")},
+    "replace": Insertion("replace", "conv2"),
+    "block": "post",
+}
 
 
 class BasicUnit(nn.Module):
     """F = conv3x3-BN-ReLU-conv3x3-BN: (N, C, H, W) -> (N, channels, H/stride, W/stride).
 
-    S is the identity, or conv1x1-BN if stride or width changes.
+    S is the identity, or conv1x1-BN if stride or width changes. A mixer replaces the second
+    convolution.
     """
 
     expansion = 1
@@ -44,7 +50,8 @@ class BasicUnit(nn.Module):
 class BottleneckUnit(nn.Module):
     """F = conv1x1-BN-ReLU-conv3x3-BN-ReLU-conv1x1-BN; `channels` is its output's width.
 
-    The inner width is a quarter of it. S as in the basic unit.
+    The inner width is a quarter of it. S as in the basic unit. A mixer replaces the 3x3
+    convolution, on the means of stride x stride pixels.
     """
 
     expansion = 4

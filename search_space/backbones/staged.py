@@ -10,7 +10,8 @@ from ..stages import Insertion, Stage, Unit
 class StagedNetwork(nn.Module):
     """stem, the stages in their order, head: (N, C, H, W) -> (N, classes).
 
-    Each unit says with its `sites` which of its slots serves which placement.
+    Each unit says with its `sites` which of its slots serves which placement, or how else a
+    block enters it.
     """
 
     def __init__(
@@ -36,8 +37,11 @@ class StagedNetwork(nn.Module):
 
     def _units(self, stage: str) -> Iterator[Unit]:
         for i, unit in self.get_submodule(stage).named_children():
-            sites: Mapping[str, str] = unit.sites  # type: ignore[assignment]
-            insertions = ((name, Insertion("at", slot)) for name, slot in sites.items())
+            sites: Mapping[str, str | Insertion] = unit.sites  # type: ignore[assignment]
+            insertions = (
+                (name, Insertion("at", site) if isinstance(site, str) else site)
+                for name, site in sites.items()
+            )
             yield Unit(f"{stage}.{i}", tuple(insertions))
 
 

@@ -71,11 +71,16 @@ class UNet(nn.Module):
         return self.head(x)
 
     def stages(self) -> tuple[Stage, ...]:
-        """Where blocks can be placed: before and after each double convolution."""
+        """Where blocks can be placed: around each double convolution, or as its second one."""
         numbers = range(1, self.levels + 1)
         names = [f"encoder{i}" for i in numbers]
         names += ["bottleneck", *(f"decoder{i}" for i in reversed(numbers))]
-        sites = tuple((name, Insertion("at", name)) for name in ("pre", "post"))
+        sites = (
+            ("pre", Insertion("at", "pre")),
+            ("post", Insertion("at", "post")),
+            ("replace", Insertion("replace", "conv2")),
+            ("block", Insertion("at", "post")),
+        )
         return tuple(Stage(name, (Unit(name, sites),)) for name in names)
 
 

@@ -1,14 +1,21 @@
-"""Coordinate attention (coord)."""
+"""Coordinate attention (coord) and its simple form (scoord)."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .gates import sigmoid_gate, zero
 from .registry import hidden_width, register_block
+from .strips import broadcast_sum, scaled, strip_means
 
 
-@register_block("coord", ratios=(2, 4, 8, 16, 32))
+@register_block(
+    "coord",
+    ratios=(2, 4, 8, 16, 32),
+    family="both",
+    ratio_means="bottleneck width C / r",
+    paper="Hou et al., arXiv:2103.02907",
+    year=2021,
+)
 class CoordinateAttention(nn.Module):
     """y_cij = x_cij * sigmoid(Wh a_i)_c * sigmoid(Ww b_j)_c, [a; b] = hardswish(BN(W1 [r; s])).
 
@@ -34,17 +41,15 @@ class CoordinateAttention(nn.Module):
             zero(self.expand_rows, self.expand_columns)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.reduce(_strip_means(x))  # (N, H + W, h)
+        hidden = self.reduce(strip_means(x))  # (N, H + W, h)
         hidden = F.hardswish(self.norm(hidden.flatten(0, 1))).view_as(hidden)
         rows, columns = hidden.split(x.shape[2:], 1)  # (N, H, h), (N, W, h)
-        row_gate = self._gate(self.expand_rows(rows), x)  # (N, C, H)
-        column_gate = self._gate(self.expand_columns(columns), x)  # (N, C, W)
-        return x * row_gate[:, :, :, None] * column_gate[:, :, None]
+        return scaled(
+            x, self._gate(self.expand_rows(rows)), self._gate(self.expand_columns(columns))
+        )
 
-    def _gate(self, logits: Tensor, x: Tensor) -> Tensor:
-        """(N, L, C) -> (N, C, L), in the memory order of x, so that the product is fast."""
-        gate = sigmoid_gate(logits, doubled=self.identity_start).transpose(1, 2)
-        return gate.contiguous() if x.is_contiguous() else gate
+    def _gate(self, logits: Tensor) -> Tensor:
+        return sigmoid_gate(logits, doubled=self.identity_start)
 
     @staticmethod
     def params(channels: int, height: int, width: int, ratio: int) -> int:
@@ -52,13 +57,41 @@ class CoordinateAttention(nn.Module):
         return 3 * channels * hidden + 2 * hidden
 
 
-def _strip_means(x: Tensor) -> Tensor:
-    """Means of the H rows, then of the W columns, (N, H + W, C).
+@register_block(
+    "scoord",
+    ratios=(2, 4, 8, 16, 32),
+    family="both",
+    ratio_means="bottleneck width C / r",
+    paper="no paper; timm's form of coord",
+)
+class SimpleCoordinateAttention(nn.Module):
+    """y_cij = x_cij * sigmoid(Wh a_i + bh + Ww b_j + bw)_c, [a; b] = silu(W1 [r; s] + b1).
 
-    Reduced in x's memory order: against it, a channels_last x takes up to 10 times longer
-    on a CPU.
+    r (H vectors) are the means of the rows, s (W vectors) of the columns.
+    Shapes: x, y (N, C, H, W); W1 (h, C); Wh, Ww (C, h); h = hidden_width(C, ratio).
+    Parameters: 3Ch + h + 2C. Identity start: Wh, bh, Ww and bw 0, gate doubled.
+    Source: timm's `SimpleCoordAttn`; no paper.
     """
-    if x.is_contiguous():
-        return torch.cat((x.mean(3), x.mean(2)), 2).transpose(1, 2)
-    positions = x.permute(0, 2, 3, 1)  # (N, H, W, C)
-    return torch.cat((positions.mean(2), positions.mean(1)), 1)
+
+    sliceable = True
+
+    def __init__(self, channels: int, ratio: int, *, identity_start: bool = False) -> None:
+        super().__init__()
+        hidden = hidden_width(channels, ratio)
+        self.reduce = nn.Linear(channels, hidden)
+        self.expand_rows = nn.Linear(hidden, channels)
+        self.expand_columns = nn.Linear(hidden, channels)
+        self.identity_start = identity_start
+        if identity_start:
+            zero(self.expand_rows, self.expand_columns)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.silu(self.reduce(strip_means(x)))  # (N, H + W, h)
+        rows, columns = hidden.split(x.shape[2:], 1)  # (N, H, h), (N, W, h)
+        logits = broadcast_sum(self.expand_rows(rows), self.expand_columns(columns), x)
+        return x * sigmoid_gate(logits, doubled=self.identity_start)
+
+    @staticmethod
+    def params(channels: int, height: int, width: int, ratio: int) -> int:
+        hidden = hidden_width(channels, ratio)
+        return 3 * channels * hidden + hidden + 2 * channels

@@ -8,7 +8,7 @@ from .registry import register_block
 ENERGY_FLOOR = 1e-4  # lambda of the paper, chosen there on CIFAR
 
 
-@register_block("simam")
+@register_block("simam", family="both", paper="Yang et al., ICML", year=2021)
 class SimAm(nn.Module):
     """y = x * sigmoid(d / (4 (v + 1e-4)) + 1/2), d = (x - mean)^2, v = sum d / (H W - 1).
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..attention_option import NONE, AttentionOption
 from ..edits import Edit
-from ..placing import block_kind_fits, checked
+from ..placing import block_at, can_be_placed, checked, params_at
 from .decision import Decision, Part, register_decision
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Attention(Decision):
         self, option: str, backbone: "Backbone", *, identity_start: bool
     ) -> Mapping[str, Any]:
         """`block`, `ratio`, `placement`, `widths` (what the ratio realises), `sites` (module
-        paths) and `params` (that the blocks add)."""
+        paths) and `params` (of the blocks)."""
         from ..blocks import block
 
         chosen = AttentionOption.parse(option)
@@ -94,10 +94,8 @@ class Attention(Decision):
         widths: list[list[int]] = []
         params = 0
         for site in sites:
-            made = block(chosen.block)
-            shape = site.channels, site.height, site.width
-            params += made.params(*shape, chosen.ratio, identity_start=identity_start)
-            realised = list(made.widths(site.channels, chosen.ratio))
+            params += params_at(chosen, site, identity_start=identity_start)
+            realised = list(block(chosen.block).widths(site.channels, chosen.ratio))
             if realised and realised not in widths:
                 widths.append(realised)
         return {
@@ -127,11 +125,12 @@ def _placed(
         for number, unit in meant
         if placement in unit.sites
     )
-    legal = all(made.legal(s.channels, s.height, s.width, chosen.ratio) for _, s in found)
-    return found if legal and block_kind_fits(made, placement) else ()
+    legal = all(
+        can_be_placed(made, s) and made.legal(s.channels, s.height, s.width, chosen.ratio)
+        for _, s in found
+    )
+    return found if legal else ()
 
 
 def _block(chosen: AttentionOption, site: "Site", identity_start: bool) -> "nn.Module":
-    from ..blocks import block
-
-    return block(chosen.block).make(site.channels, chosen.ratio, identity_start=identity_start)
+    return block_at(chosen, site, identity_start=identity_start)

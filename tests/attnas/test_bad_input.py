@@ -138,7 +138,7 @@ def largest_file(size):
         (
             "search_space.placements=[residual, expanded]",
             "search_space.placements[1]: no unit of resnet_cifar has the placement 'expanded'. It "
-            "has residual, pre, post, identity.",
+            "has residual, pre, post, identity, replace, block.",
         ),
         (
             "search_space.stages.layer9.blocks=[se]",

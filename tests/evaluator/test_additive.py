@@ -9,19 +9,22 @@ from hypothesis import strategies as st
 from attnas.core import AdditiveCost
 from attnas.evaluator import additive_costs
 from attnas.evaluator.complexity import complexity
-from attnas.search_space import BLOCKS, SearchSpace, build, make_backbone
+from attnas.search_space import SearchSpace, build, make_backbone
 
-GATES = [name for name, block in BLOCKS.items() if block.kind == "gate"]
+GATES = ["se", "eca", "cbam", "coord", "gc", "simam", "sse"]
+OTHERS = ["mhsa", "maxpool", "pat_ch", "dual", "ge_theta"]
 
 
-def space_of(name, identity_start, **arguments):
+def space_of(name, identity_start, others=(), **arguments):
     backbone = make_backbone(
         name=name, arguments=arguments, input_shape=(3, 8, 8), output_shape=(4,)
     )
     placements = ["residual", "pre", "post"] if name != "mobilenetv2" else ["expanded", "post"]
+    if others:
+        placements = ["replace", "residual", "post", "block"]
     return SearchSpace.create(
         backbone,
-        blocks=["none", *GATES],
+        blocks=["none", *(others or GATES)],
         ratios=[2, 4],
         placements=placements,
         identity_start=identity_start,
@@ -32,16 +35,34 @@ SPACES = [
     space_of("resnet_cifar", True, depth=8, width=8),
     space_of("resnet_cifar", False, depth=8, width=8),
     space_of("mobilenetv2", True, width=0.25),
+    space_of("resnet_cifar", True, OTHERS, depth=8, width=8),
 ]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(space=st.sampled_from(SPACES), data=st.data())
 def test_the_costs_of_a_networks_choices_add_up_to_what_counting_it_whole_gives(space, data):
     architecture = space.at(data.draw(st.integers(0, space.size - 1)))
     counted = complexity(build(architecture, seed=0), space.backbone.input_shape)
     for metric, cost in additive_costs(space, ("params", "flops", "activations")).items():
         assert cost.metric == metric
+        assert cost.at(space.positions(architecture)) == getattr(counted, metric)
+
+
+def test_a_block_in_place_of_a_strided_convolution_costs_what_that_does_not():
+    backbone = make_backbone(
+        name="resnet", arguments={"depth": 50}, input_shape=(3, 32, 32), output_shape=(4,)
+    )
+    space = SearchSpace.create(
+        backbone,
+        blocks=["none", "window"],
+        ratios=[],
+        placements=["replace"],
+        stages={stage: {"choice": "none"} for stage in ("layer1", "layer3", "layer4")},
+    )
+    architecture = space.architecture(["none", "window@replace", "none", "none"])
+    counted = complexity(build(architecture, seed=0), backbone.input_shape)
+    for metric, cost in additive_costs(space, ("params", "flops")).items():
         assert cost.at(space.positions(architecture)) == getattr(counted, metric)
 
 
@@ -105,7 +126,7 @@ def test_counting_leaves_torchs_generator_as_it_was():
 
 
 def test_what_does_not_add_up_and_what_is_not_in_the_space_are_refused():
-    with pytest.raises(ValueError, match=r"^peak_memory_mb: not one of params, flops, activati"):
+    with pytest.raises(ValueError, match=r"^peak_memory_mb does not add up over decisions$"):
         additive_costs(SPACES[0], ["peak_memory_mb"])
     cost = AdditiveCost("params", 1.0, tuple((0.0,) * len(o) for o in SPACES[0].options))
     stranger = SPACES[0].read(["se:r16@residual", "none", "none"])

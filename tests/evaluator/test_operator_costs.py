@@ -93,7 +93,12 @@ def test_attention_counts_both_products_and_the_softmax():
         tokens = x.flatten(2)  # 4 tokens of 15
         return F.scaled_dot_product_attention(tokens, tokens, tokens)
 
+    def attend_near(x):
+        tokens = x.flatten(2)
+        return F.scaled_dot_product_attention(tokens, tokens, tokens, attn_mask=torch.ones(4, 4))
+
     assert cost(attend) == 4 * 4 * (15 + 1 + 3 + 15)
+    assert cost(attend_near) == 4 * 4 * (15 + 1 + 1 + 3 + 15)
 
 
 def test_a_use_that_a_handle_does_not_know_is_uncounted_not_an_error():

@@ -4,6 +4,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from attnas.config import load_config
 from attnas.entry import run_command
 from attnas.evaluator import Data, Pool, screening
 from attnas.search_loop import search
+from attnas.search_space import BLOCKS, Family
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["budget.trials=2", "training.epochs=1"] + [
@@ -58,14 +60,15 @@ def test_a_network_of_ones_own_is_searched_with_its_weights(tmp_path, short_meas
     assert all(trial.metrics["params"] <= 1.1 * plain for trial in trained(run))
 
 
-def test_the_config_for_cifar10_describes_a_search(monkeypatch):
+@pytest.mark.parametrize(("example", "bound"), [("cifar10", "<= 1.15x"), ("families", "<= 2x")])
+def test_a_config_for_cifar10_describes_a_search(example, bound, monkeypatch):
     images = Pool(torch.zeros(10, 3, 32, 32, dtype=torch.uint8), torch.arange(10))
     data = Data(images, images, images, tuple("abcdefghij"), facts={})
     asked = []
     monkeypatch.setattr(
         problem, "read_data", lambda config, task: asked.append(config.data) or data
     )
-    config = load_config(ROOT / "examples/cifar10.yaml")
+    config = load_config(ROOT / f"examples/{example}.yaml")
     made = problem.make_problem(config)
     assert [(data.source, data.train, data.validation) for data in asked] == [
         ("parquet", 20000, 5000)
@@ -73,9 +76,17 @@ def test_the_config_for_cifar10_describes_a_search(monkeypatch):
     assert made.space.backbone.input_shape == (3, 32, 32)
     assert made.space.plain in made.space
     assert made.space.size > 10_000
-    assert [str(bound) for bound in made.constraints] == ["<= 1.15x"]
+    assert [str(constraint) for constraint in made.constraints] == [bound]
     strategy = setup.make_searcher(config, made)
     assert strategy.epochs == config.training.epochs
+
+
+def test_the_families_are_gates_mixers_and_units_of_all_kinds():
+    lists = load_config(ROOT / "examples/families.yaml").search_space
+    found = [BLOCKS[name] for name in lists.blocks if name != "none"]
+    assert len(found) == 12
+    assert {entry.kind for entry in found} == {"gate", "mixer", "unit"}
+    assert {entry.family for entry in found} == set(get_args(Family))
 
 
 IMAGES = ["data.items=240", "training.epochs=1", "budget.trials=3"]

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from attnas.core import InputError
 from attnas.search_space import Backbone, Insertion, StagePattern
 from attnas.search_space.backbone import freeze_arguments
+from attnas.search_space.stages import MODES
 
 CIFAR = Backbone("resnet_cifar", (("depth", 8), ("width", 4)), (1, 8, 8), (10,))
 
 texts = st.text("abcxyz_.", min_size=1, max_size=8)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
-insertions = st.builds(Insertion, st.sampled_from(["at", "before", "after"]), texts | st.just(""))
+insertions = st.builds(Insertion, st.sampled_from(MODES), texts | st.just(""))
 placements = st.text("abz_", min_size=1, max_size=8)
 sites = st.dictionaries(placements, insertions, max_size=3).map(lambda f: tuple(sorted(f.items())))
 units = st.lists(texts, min_size=1, max_size=3).map(tuple)
@@ -122,8 +123,8 @@ def test_a_site_of_no_known_mode_is_refused_with_its_place(inside):
     with pytest.raises(InputError) as caught:
         Backbone.from_dict(CIFAR.to_dict() | {"stages": [stage]})
     assert str(caught.value) == (
-        "backbone.stages.sites.post: a site is {at: path}, {before: path} or {after: path}; the "
-        'path is relative to the unit, "" is the unit itself.'
+        "backbone.stages.sites.post: a site is {at: path}, {before: path}, {after: path} or "
+        '{replace: path}; the path is relative to the unit, "" is the unit itself.'
     )
 
 

@@ -91,6 +91,33 @@ def test_a_block_is_as_wide_as_its_site():
     assert (first.pre.reduce.in_features, second.pre.reduce.in_features) == (8, 16)
 
 
+def test_a_mixer_replaces_a_convolution_bare_and_is_wrapped_elsewhere():
+    network = build(architecture("channel_group@replace", "channel_group@residual", "none"))
+    assert type(network.get_submodule("layer1.0.conv2")).__name__ == "ChannelGroupAttention"
+    wrapped = network.get_submodule("layer2.1.residual")
+    assert type(wrapped).__name__ == "Wrapped"
+    assert type(wrapped.block).__name__ == "ChannelGroupAttention"
+    assert not wrapped.gamma.any()
+
+
+def test_a_mixer_in_place_of_a_strided_convolution_sees_pooled_pixels():
+    bottleneck = Backbone("resnet", (("depth", 50),), (3, 32, 32), (10,))
+    texts = ["none", "maxpool@replace", "none", "none"]
+    network = build(architecture(*texts, backbone=bottleneck)).eval()
+    first, second = network.get_submodule("layer2.0.conv2"), network.get_submodule("layer2.1.conv2")
+    assert (type(first).__name__, first.stride) == ("Pooled", 2)
+    assert type(second).__name__ == "MaxPool"
+    plain = build(Architecture.plain(bottleneck)).eval()
+    x = torch.randn(1, 256, 8, 8)
+    assert network.get_submodule("layer2.0")(x).shape == plain.get_submodule("layer2.0")(x).shape
+
+
+def test_a_block_whose_parameters_depend_on_the_map_is_made_for_its_place():
+    network = build(architecture("mhsa:r1@replace", "none", "mhsa:r1@residual"))
+    assert network.get_submodule("layer1.0.conv2").rows.shape[0] == 2 * 8 - 1
+    assert network.get_submodule("layer3.0.residual.block").rows.shape[0] == 2 * 2 - 1
+
+
 def test_a_blocks_initial_weights_depend_on_seed_and_place_alone():
     def weights(*chosen, seed=5):
         network = build(architecture(*chosen, identity_start=False), seed=seed)
@@ -153,6 +180,14 @@ def test_the_generator_is_seeded_within_and_put_back_behind_also_after_an_error(
         (
             ("eca@expanded", "none", "none"),
             "layer1: the option 'eca@expanded' can be applied nowhere in resnet_cifar.",
+        ),
+        (
+            ("dual:r4@residual", "none", "none"),
+            "layer1: the option 'dual:r4@residual' can be applied nowhere in resnet_cifar.",
+        ),
+        (
+            ("se:r4@replace", "none", "none"),
+            "layer1: the option 'se:r4@replace' can be applied nowhere in resnet_cifar.",
         ),
         (
             ("sse@residual", "cbma:r4@residual", "none"),

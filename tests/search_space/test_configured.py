@@ -59,7 +59,7 @@ def space(backbone=CIFAR, **given):
         (
             {"placements": ["residual", "expanded"]},
             "placements[1]: no unit of resnet_cifar has the placement 'expanded'. "
-            "It has residual, pre, post, identity.",
+            "It has residual, pre, post, identity, replace, block.",
         ),
         (
             {"stages": {"layer4": {}}},
@@ -77,7 +77,7 @@ def space(backbone=CIFAR, **given):
         (
             {"stages": {"layer1": {"placements": ["inner"]}}},
             "stages.layer1.placements[0]: no unit of layer1 has the placement 'inner'. "
-            "It has residual, pre, post, identity.",
+            "It has residual, pre, post, identity, replace, block.",
         ),
         (
             {"stages": {"layer1": {"choice": "none", "blocks": ["se"]}}},
@@ -90,7 +90,7 @@ def space(backbone=CIFAR, **given):
         (
             {"stages": {"layer1": {"choice": "eca@inner"}}},
             "stages.layer1.choice: no unit of layer1 has the placement 'inner'. "
-            "It has residual, pre, post, identity.",
+            "It has residual, pre, post, identity, replace, block.",
         ),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_stage_with_no_option_is_refused():
         space(PIXELS, blocks=["simam"])
     assert str(caught.value) == (
         "stages.layer2: none of simam can be placed at residual in layer2; layer2 has "
-        "residual, pre, post, identity. Allow 'none' or another placement there."
+        "residual, pre, post, identity, replace, block. Allow 'none' or another placement there."
     )
     with pytest.raises(InputError) as caught:
         space(PIXELS, stages={"layer2": {"choice": "simam@post"}})

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from attnas.search_space.insertion import Skipped, insert
+from attnas.search_space.insertion import Pooled, Skipped, insert
 
 
 class Add(nn.Module):
@@ -36,11 +36,13 @@ def network():
         ("before", "1.0", 18),
         ("after", "1.0", 28),
         ("at", "1.1", 28),
+        ("replace", "0", 16),
+        ("replace", "1.0", 8),
         ("remove", "1.0", 8),  # what is put there, twice x, alone: 2 * (3 + 1)
         ("remove", "1", 8),
     ],
 )
-def test_a_block_is_placed_at_before_or_after_its_module(mode, path, expected):
+def test_a_block_is_placed_at_before_after_or_instead_of_its_module(mode, path, expected):
     made = network()
     assert made(torch.tensor(3.0)) == 14
     insert(made, [(mode, path, Double())])
@@ -89,3 +91,19 @@ def test_a_block_comes_in_the_mode_of_what_it_joins(training):
     insert(made, [("after", "1.0", block)])
     assert block.training is training
     assert made[1][0].training is training
+
+
+@pytest.mark.parametrize("modes", [("before", "replace"), ("replace", "before")])
+def test_what_comes_before_a_replaced_module_comes_before_what_replaces_it(modes):
+    made = network()
+    insert(made, [(mode, "0", {"before": Add(5), "replace": Double()}[mode]) for mode in modes])
+    assert made(torch.tensor(3.0)) == 2 * (3 + 5) + 10
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("size", [(6, 6), (5, 3), (1, 4), (1, 1)])
+def test_a_pooled_block_sees_the_means_of_the_pixels_that_there_are(size, stride):
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    parts = [torch.stack([p.mean((2, 3)) for p in row.split(stride, 3)], 2)
+             for row in x.split(stride, 2)]  # fmt: skip
+    torch.testing.assert_close(Pooled(stride, Double())(x), 2 * torch.stack(parts, 2))

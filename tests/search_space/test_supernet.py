@@ -10,6 +10,7 @@ from attnas.core import InputError
 from attnas.search_space import (
     BLOCKS,
     Architecture,
+    AttentionOption,
     Backbone,
     SearchSpace,
     Supernet,
@@ -20,9 +21,10 @@ from attnas.search_space import (
     stage_decisions,
 )
 
+from .blocks.representatives import representatives
+
 CIFAR = Backbone("resnet_cifar", (("depth", 8), ("width", 8)), (1, 8, 8), (10,))
 MOBILE = Backbone("mobilenetv2", (("width", 0.35),), (1, 16, 16), (10,))
-EVERY = pytest.mark.parametrize("name", sorted(BLOCKS))
 OWN = """
 class Unit(nn.Module):
     def __init__(self, channels):
@@ -49,7 +51,15 @@ SITES = {
     "residual": {"at": "slot"},
     "identity": {"after": "conv"},
     "post": {"after": ""},
+    "replace": {"replace": "conv"},
+    "block": {"after": ""},
 }
+PLACEMENTS = {  # by kind
+    "gate": ("pre", "residual", "post", "identity"),
+    "mixer": ("replace", "residual", "post"),
+    "unit": ("block",),
+}
+GATES = sorted(name for name, found in BLOCKS.items() if found.kind == "gate")
 
 
 @pytest.fixture
@@ -61,6 +71,9 @@ def own(own_module):
         input_shape=(1, 8, 8),
         output_shape=(10,),
     )
+
+
+NOWHERE = {"bat", "fca"}  # maps that are no multiple of 7, too few channels
 
 
 def draw(*shape, seed=0):
@@ -88,8 +101,9 @@ def randomised(space):
     with torch.no_grad():
         for parameter in net.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+        kept = {tensor.data_ptr() for tensor in net.state_dict().values()}
         for buffer in net.buffers():
-            if buffer.is_floating_point():
+            if buffer.is_floating_point() and buffer.data_ptr() in kept:  # no constant
                 buffer += 0.2 * torch.rand(buffer.shape, generator=generator)
     return net
 
@@ -112,25 +126,14 @@ def check_subnet(net, architecture, images):
         net.train(training)
         subnet.train(training)
         with torch.no_grad():  # in train mode first, so the statistics have moved then
-            torch.testing.assert_close(subnet(images), net(images), msg=str(architecture))
+            torch.manual_seed(0)  # for dropout
+            found = subnet(images)
+            torch.manual_seed(0)
+            torch.testing.assert_close(found, net(images), msg=str(architecture))
 
 
-def check_every_option(backbone, name, images, placements):
-    """Each option at once in all stages that have it."""
-    space = space_of(backbone, [name], ratios=(2, 4), placements=placements)
-    net = randomised(space)
-    for option in dict.fromkeys(option for options in space.options for option in options):
-        chosen = [option if option in options else options[0] for options in space.options]
-        check_subnet(net, space.architecture(chosen), images)
-
-
-@EVERY
-def test_a_subnet_equals_its_path_in_a_residual_network(name):
-    check_every_option(CIFAR, name, IMAGES, ("pre", "residual", "post", "identity"))
-
-
-def test_a_subnet_equals_its_path_in_inverted_residuals_with_every_option():
-    space = space_of(MOBILE, sorted(BLOCKS), ratios=(4,), placements=("pre", "expanded", "post"))
+def check_each_option(space, images):
+    """Architectures that have each option of the space at least once."""
     net = randomised(space)
     unseen = dict.fromkeys(option for options in space.options for option in options)
     while unseen:
@@ -138,12 +141,70 @@ def test_a_subnet_equals_its_path_in_inverted_residuals_with_every_option():
         for options in space.options:
             chosen.append(next((option for option in options if option in unseen), options[0]))
             unseen.pop(chosen[-1], None)
-        check_subnet(net, space.architecture(chosen), draw(3, 1, 16, 16))
+        check_subnet(net, space.architecture(chosen), images)
 
 
-@EVERY
-def test_a_subnet_equals_its_path_in_a_network_described_by_paths(name, own):
-    check_every_option(own, name, IMAGES, tuple(SITES))
+def test_a_subnet_equals_its_path_in_a_residual_network_with_every_option():
+    names = representatives()
+    space = space_of(CIFAR, names, placements=("residual", "post", "replace", "block"))
+    there = {AttentionOption.parse(option).block for options in space.options for option in options}
+    assert set(names) - there == NOWHERE
+    check_each_option(space, IMAGES)
+
+
+def test_a_subnet_equals_its_path_in_inverted_residuals_with_every_option():
+    placements = ("pre", "expanded", "block")
+    space = space_of(MOBILE, representatives(), ratios=(4,), placements=placements)
+    check_each_option(space, draw(3, 1, 16, 16))
+
+
+def test_a_subnet_equals_its_path_in_a_network_described_by_paths(own):
+    space = space_of(
+        own, ["se", "cbam", "ge_plus", "mhsa", "pat_sp", "dual"], placements=tuple(SITES)
+    )
+    check_each_option(space, IMAGES)
+
+
+def test_without_a_choice_a_module_that_blocks_replace_is_run():
+    space = space_of(CIFAR, ["maxpool"], placements=("replace",))
+    net = randomised(space).eval()
+    plain = net.subnet(space.plain).eval()
+    assert isinstance(plain.layer1[0].conv2, nn.Conv2d)
+    torch.testing.assert_close(net(IMAGES), plain(IMAGES))
+    net.select(space.architecture(["none", "maxpool@replace", "none"]))
+    assert not torch.allclose(net(IMAGES), plain(IMAGES))
+    assert type(net.subnet(space.at(2)).layer2[0].conv2).__name__ in ("MaxPool", "Conv2d")
+
+
+def test_a_mixture_weighs_the_replaced_module_too():
+    space = space_of(CIFAR, ["maxpool"], placements=("replace",))
+    net = randomised(space).eval()
+    net.mix([torch.tensor([0.75, 0.25]), torch.tensor([1.0, 0.0]), torch.tensor([1.0, 0.0])])
+    plain = net.subnet(space.plain).eval()
+    unit, x = plain.layer1[0], plain.stem(IMAGES)
+    f = torch.relu(unit.bn1(unit.conv1(x)))
+    f = 0.75 * unit.conv2(f) + 0.25 * nn.functional.max_pool2d(f, 3, 1, 1)
+    y = torch.relu(x + unit.bn2(f))
+    torch.testing.assert_close(net(IMAGES), plain.head(plain.layer3(plain.layer2(y))))
+
+
+def test_a_block_that_depends_on_the_map_shares_with_none_on_another_map(own_module):
+    halving = OWN.replace("x + self.slot", "x[:, :, ::2, ::2] + self.slot")
+    halving = halving.replace("3, padding=1", "3, stride=2, padding=1")
+    backbone = make_backbone(
+        factory=f"{own_module(halving)}:Own",
+        arguments={},
+        stages={"units": {"units": ["units.*"], "sites": SITES}},
+        input_shape=(1, 8, 8),
+        output_shape=(10,),
+    )
+    space = space_of(backbone, ["ge_theta"], placements=("pre", "residual", "post"))
+    kernels = [
+        tuple(p.shape[2:])
+        for name, p in Supernet(space, seed=0).shared.named_parameters()
+        if name.endswith("convolutions.0.weight")
+    ]
+    assert sorted(kernels) == [(2, 2), (4, 4), (4, 4), (8, 8)]  # of two units
 
 
 def test_a_subnet_shares_nothing_with_the_supernet():
@@ -206,7 +267,8 @@ def test_narrow_ratios_use_the_first_hidden_units_of_the_widest():
 
 def test_memory_grows_with_the_blocks_and_not_with_ratios_and_placements():
     backbone = Backbone("resnet_cifar", (("depth", 14), ("width", 16)), (1, 8, 8), (10,))
-    names = sorted(BLOCKS)
+    shared = {name: found.sliceable or not found.ratios for name, found in BLOCKS.items()}
+    names = [name for name in GATES if shared[name]]
     many = space_of(backbone, names, ratios=(4, 8, 16), placements=("residual", "post", "identity"))
     few = space_of(backbone, names, ratios=(4,), placements=("residual",))
     counts = [sum(p.numel() for p in Supernet(space, seed=0).parameters()) for space in (many, few)]
@@ -488,7 +550,8 @@ def test_what_one_set_of_weights_cannot_hold_is_refused(given, name, key):
 
 
 def test_every_stage_of_a_large_space_can_be_sampled_and_extracted():
-    space = space_of(CIFAR, sorted(BLOCKS), ratios=(2, 4, 8))
+    placements = ("pre", "residual", "post", "replace", "block")
+    space = space_of(CIFAR, sorted(BLOCKS), ratios=(2, 4, 8), placements=placements)
     net = randomised(space).eval()
     rng = np.random.default_rng(1)
     for architecture, seed in product([space.sample(rng) for _ in range(5)], (1, 2)):

@@ -196,3 +196,52 @@ def test_a_trace_is_made_without_training_anything():
         return usual(net, x)
 
     assert traced(check, ("pre", "before", "one"))
+
+
+def test_a_module_to_be_replaced_is_left_to_compute_and_a_block_sees_what_it_gives():
+    def strided(net, x):
+        return net.head(net.three(net.two(net.one(x))).mean((2, 3)))
+
+    def made(shape, **convolution):
+        net = Net(strided)
+        net.three = nn.Conv2d(6, 6, 3, padding=1, **convolution)
+        stages = (Stage("body", (Unit("three", (("here", Insertion("replace", "")),)),)),)
+        [unit] = trace(net, stages, shape, (3,), network_key="net", stages_key="stages")["body"]
+        return unit.sites["here"]
+
+    assert made((1, 7, 10)) == Site("here", "replace", "three", 6, 4, 5, 1)
+    assert made((1, 7, 10), stride=2) == Site("here", "replace", "three", 6, 2, 3, 2)
+    assert made((1, 1, 1), stride=2) == Site("here", "replace", "three", 6, 1, 1, 1)
+
+
+KEEPS = (
+    "Only a module that keeps the channels, and the map but for a stride, can be replaced by a "
+    "block."
+)
+
+
+@pytest.mark.parametrize(
+    ("steps", "path", "expected"),
+    [
+        (
+            usual,
+            "one",
+            f"the module 'one' makes a map of 4 x 4 x 5 from one of 1 x 7 x 10. {KEEPS}",
+        ),
+        (
+            usual,
+            "head",
+            "a block at the module 'head' gets a tensor of shape (1, 6); it needs one of shape "
+            "(N, C, H, W).",
+        ),
+        (
+            lambda net, x: usual(net, x) + usual(net, x),
+            "two",
+            "in one forward pass a block at the module 'two' is run 2 times. Name a module that is "
+            "run once.",
+        ),
+    ],
+)
+def test_a_module_that_a_block_cannot_replace_is_refused(steps, path, expected):
+    found = message(steps, ("here", "replace", path))
+    assert found == f"stages.body.sites.here: {expected}"

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from attnas.search_space.backbones.residual_units import BasicUnit, BottleneckUnit
+from attnas.search_space.insertion import Pooled, insert
 
 
 class Sine(nn.Module):
@@ -30,15 +31,22 @@ def by_hand(unit, x, stride, placement):
     def a(name, y):
         return 1 + y.sin() if name == placement else y
 
+    def second(y, stride):
+        if placement != "replace":
+            return F.conv2d(y, unit.conv2.weight, stride=stride, padding=1)
+        rows, columns = (y.shape[2] + stride - 1) // stride, (y.shape[3] + stride - 1) // stride
+        pooled = F.adaptive_avg_pool2d(y, (rows, columns)) if stride > 1 else y
+        return 1 + pooled.sin()
+
     f = a("pre", x)
     if isinstance(unit, BottleneckUnit):
         f = F.relu(normed(F.conv2d(f, unit.conv1.weight), unit.bn1))
-        f = F.conv2d(f, unit.conv2.weight, stride=stride, padding=1)
+        f = second(f, stride)
         f = F.conv2d(F.relu(normed(f, unit.bn2)), unit.conv3.weight)
         f = normed(f, unit.bn3)
     else:
         f = F.relu(normed(F.conv2d(f, unit.conv1.weight, stride=stride, padding=1), unit.bn1))
-        f = normed(F.conv2d(f, unit.conv2.weight, padding=1), unit.bn2)
+        f = normed(second(f, 1), unit.bn2)
     s = x
     if stride != 1 or x.shape[1] != f.shape[1]:
         convolution, norm = unit.shortcut
@@ -46,7 +54,9 @@ def by_hand(unit, x, stride, placement):
     return a("post", F.relu(a("identity", s) + a("residual", f)))
 
 
-@pytest.mark.parametrize("placement", ["pre", "residual", "post", "identity", None])
+@pytest.mark.parametrize(
+    "placement", ["pre", "residual", "post", "identity", "block", "replace", None]
+)
 @pytest.mark.parametrize(("channels_in", "stride"), [(8, 1), (8, 2), (4, 1)])
 @pytest.mark.parametrize("unit", [BasicUnit, BottleneckUnit])
 def test_a_block_at_each_site_is_where_its_placement_is_defined(
@@ -54,9 +64,13 @@ def test_a_block_at_each_site_is_where_its_placement_is_defined(
 ):
     torch.manual_seed(0)
     made = randomised(unit(channels_in, 8, stride))
-    x = torch.randn(2, channels_in, 7, 6)
-    expected = by_hand(made, x, stride, placement)
-    if placement is not None:
+    x = torch.randn(2, channels_in, 8, 6)
+    expected = by_hand(made, x, stride, "post" if placement == "block" else placement)
+    if placement == "replace":
+        mode, path = made.sites[placement].mode, made.sites[placement].path
+        strided = made.get_submodule(path).stride[0]
+        insert(made, [(mode, path, Sine() if strided == 1 else Pooled(strided, Sine()))])
+    elif placement is not None:
         assert isinstance(made.get_submodule(made.sites[placement]), nn.Identity)
         setattr(made, made.sites[placement], Sine())
     torch.testing.assert_close(made(x), expected)

@@ -52,7 +52,7 @@ def test_sites_have_the_papers_widths_and_halved_maps(size, maps):
         units = backbone.sites(name)
         assert len(units) == 2
         for unit in units:
-            assert set(unit) == {"pre", "residual", "post", "identity"}
+            assert set(unit) == {"pre", "residual", "post", "identity", "replace", "block"}
             assert (unit["pre"].channels, unit["pre"].height) == entering
             for placement in ("residual", "post", "identity"):
                 site = unit[placement]

@@ -69,13 +69,13 @@ def backbone(**arguments):
     )
 
 
-def test_each_block_is_a_stage_with_places_before_and_behind():
+def test_each_block_is_a_stage_with_places_before_within_and_behind():
     made = backbone(width=4, levels=2)
     assert made.stage_names == ("encoder1", "encoder2", "bottleneck", "decoder2", "decoder1")
     found = {}
     for stage in made.stage_names:
         [unit] = made.sites(stage)
-        assert set(unit) == {"pre", "post"}
+        assert set(unit) == {"pre", "post", "replace", "block"}
         found[stage] = [(s.channels, s.height) for s in (unit["pre"], unit["post"])]
     assert found == {
         "encoder1": [(3, 16), (4, 16)],

@@ -1,6 +1,4 @@
-"""What the tests of blocks share: random weights, and timm where it can be imported."""
-
-import importlib
+"""What the tests of blocks share: random weights, and how a block is compared with another."""
 
 import pytest
 import torch
@@ -40,29 +38,69 @@ def x(generator):
 
 
 @pytest.fixture
-def copy_weights():
-    """Copies the tensors of `source` into those of `target`, by order, reshaping 1x1 kernels."""
+def assert_agree():
+    """Compares a block with a reference that gets its weights: outputs and all gradients.
 
-    def apply(source: nn.Module, target: nn.Module) -> nn.Module:
-        given = [v for v in source.state_dict().values() if v.is_floating_point()]
-        wanted = target.double().eval().state_dict()
-        names = [name for name, value in wanted.items() if value.is_floating_point()]
-        pairs = zip(names, given, strict=True)
-        new = {name: value.reshape(wanted[name].shape) for name, value in pairs}
-        target.load_state_dict(new, strict=False)
-        return target
+    The reference's tensors are the block's in their order, or those that `names` gives by the
+    reference's names; `call` runs the reference on (N, C, H, W).
+    """
+
+    def check(ours, reference, x, *, names=None, call=None):
+        reference.double().eval()
+        state, own = reference.state_dict(), ours.state_dict()
+        if names is None:
+            floating = [name for name, value in own.items() if value.is_floating_point()]
+            theirs = [name for name, value in state.items() if value.is_floating_point()]
+            names = dict(zip(theirs, floating, strict=True))
+        left = {name for name, value in state.items() if value.is_floating_point()} - names.keys()
+        assert not left
+        copied = {t: own[o].reshape(state[t].shape) for t, o in names.items()}
+        reference.load_state_dict({**state, **copied})
+        of_ours, of_theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+        y, expected = ours(of_ours), (call or reference)(of_theirs)
+        torch.testing.assert_close(y, expected)
+        weight = torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=y.dtype)
+        (y * weight).sum().backward()
+        (expected * weight).sum().backward()
+        torch.testing.assert_close(of_ours.grad, of_theirs.grad)
+        parameters = dict(ours.named_parameters())
+        for name, parameter in reference.named_parameters():
+            found = parameters[names[name]].grad
+            torch.testing.assert_close(found.reshape(parameter.shape), parameter.grad, msg=name)
+
+    return check
+
+
+@pytest.fixture
+def normed():
+    """Batch norm in eval, of the second axis."""
+
+    def apply(z, norm):
+        shape = (1, -1, *(1,) * (z.dim() - 2))
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        return (z - norm.running_mean.view(shape)) * scale.view(shape) + norm.bias.view(shape)
 
     return apply
 
 
 @pytest.fixture
-def timm_layer():
-    """A class of timm's, a second oracle: what it checks, the written equations check too."""
+def attend():
+    """softmax(q . k scale + bias) v, written out; (..., P, d)."""
 
-    def find(module: str, name: str) -> type[nn.Module]:
-        try:
-            return getattr(importlib.import_module(f"timm.layers.{module}"), name)
-        except (ImportError, RuntimeError) as problem:  # RuntimeError: another torch's torchvision
-            pytest.skip(f"timm.layers.{module} cannot be imported here: {problem}")
+    def apply(q, k, v, *, scale=None, bias=0):
+        scores = torch.einsum("...id,...jd->...ij", q, k)
+        scores = scores * (q.shape[-1] ** -0.5 if scale is None else scale) + bias
+        weights = scores.exp() / scores.exp().sum(-1, keepdim=True)
+        return torch.einsum("...ij,...jd->...id", weights, v)
 
-    return find
+    return apply
+
+
+@pytest.fixture
+def heads_of():
+    """(N, P, C) -> (N, heads, P, C / heads), head after head of neighbouring channels."""
+
+    def apply(of_tokens, heads):
+        return torch.stack(of_tokens.split(of_tokens.shape[2] // heads, 2), 1)
+
+    return apply

@@ -1,9 +1,10 @@
+import pytest
 import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
 from attnas.search_space import block
-from attnas.search_space.blocks.cbam import Cbam
+from attnas.search_space.blocks.cbam import Cbam, LightCbam
 
 
 def equation(cbam, x, scale=1):
@@ -43,7 +44,37 @@ def test_cbam_is_legal_wherever_it_trains_on_a_batch_of_one():
     assert block("cbam").legal(64, 1, 2, 16)
 
 
-def test_cbam_agrees_with_timm(timm_layer, randomise, copy_weights, x):
-    cbam = randomise(Cbam(64, ratio=16))
-    reference = copy_weights(cbam, timm_layer("cbam", "CbamModule")(64, rd_channels=4))
-    assert_close(cbam(x), reference(x))
+def test_cbam_agrees_with_timm(timm_class, randomise, assert_agree, x):
+    theirs = timm_class("layers.cbam", "CbamModule")
+    assert_agree(randomise(Cbam(64, ratio=16)), theirs(64, rd_channels=4), x)
+
+
+def light_equation(lcbam, x, scale=1):
+    pooled = (x.mean((2, 3)) + x.flatten(2).max(2).values) / 2
+    logits = torch.relu(pooled @ lcbam.reduce.weight.T) @ lcbam.expand.weight.T
+    u = x * scale * logits.sigmoid()[:, :, None, None]
+    level = (u.mean(1, keepdim=True) + u.max(1, keepdim=True).values) / 2
+    scores = F.conv2d(F.pad(level, (3, 3, 3, 3)), lcbam.conv.weight)
+    norm = lcbam.norm
+    scores = (scores - norm.running_mean) / (norm.running_var + 1e-5).sqrt()
+    return u * scale * (scores * norm.weight + norm.bias).sigmoid()
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_lcbam_matches_the_equation(randomise, x, order):
+    lcbam = randomise(LightCbam(64, ratio=16))
+    assert_close(lcbam(x.to(memory_format=order)), light_equation(lcbam, x))
+
+
+def test_lcbam_with_an_identity_start_doubles_both_gates_once_trained(randomise, x):
+    lcbam = randomise(LightCbam(64, ratio=16, identity_start=True))
+    assert_close(lcbam(x), light_equation(lcbam, x, scale=2))
+
+
+def test_lcbam_has_the_parameters_of_timm_s_class():
+    assert block("lcbam").params(64, 8, 8, 16) == 2 * 64 * 4 + 49 + 2 == 563
+
+
+def test_lcbam_agrees_with_timm(timm_class, randomise, assert_agree, x):
+    theirs = timm_class("layers.cbam", "LightCbamModule")
+    assert_agree(randomise(LightCbam(64, ratio=16)), theirs(64, rd_channels=4), x)

@@ -1,9 +1,10 @@
+import pytest
 import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
 from attnas.search_space import block
-from attnas.search_space.blocks.coordinate import CoordinateAttention
+from attnas.search_space.blocks.coordinate import CoordinateAttention, SimpleCoordinateAttention
 
 
 def gate(coord, means, expand):
@@ -52,7 +53,40 @@ def test_coord_has_the_parameters_of_the_literature():
     assert block("coord").params(64, 8, 8, 16) == 3 * 64 * 4 + 2 * 4 == 776
 
 
-def test_coord_agrees_with_timm(timm_layer, randomise, copy_weights, x):
-    coord = randomise(CoordinateAttention(64, ratio=16))
-    reference = copy_weights(coord, timm_layer("coord_attn", "CoordAttn")(64, rd_channels=4))
-    assert_close(coord(x), reference(x))
+def test_coord_agrees_with_timm(timm_class, randomise, assert_agree, x):
+    theirs = timm_class("layers.coord_attn", "CoordAttn")
+    assert_agree(randomise(CoordinateAttention(64, ratio=16)), theirs(64, rd_channels=4), x)
+
+
+def simple_equation(scoord, x, scale=1):
+    def logits(means, expand):
+        hidden = means @ scoord.reduce.weight.T + scoord.reduce.bias
+        return (hidden * hidden.sigmoid()) @ expand.weight.T + expand.bias
+
+    y = torch.empty_like(x)
+    for i in range(x.shape[2]):
+        for j in range(x.shape[3]):
+            row = logits(x[:, :, i].mean(2), scoord.expand_rows)
+            column = logits(x[:, :, :, j].mean(2), scoord.expand_columns)
+            y[:, :, i, j] = x[:, :, i, j] * scale * (row + column).sigmoid()
+    return y
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_scoord_matches_the_equation(randomise, x, order):
+    scoord = randomise(SimpleCoordinateAttention(64, ratio=16))
+    assert_close(scoord(x.to(memory_format=order)), simple_equation(scoord, x))
+
+
+def test_scoord_with_an_identity_start_is_the_doubled_gate_once_trained(randomise, x):
+    scoord = randomise(SimpleCoordinateAttention(64, ratio=16, identity_start=True))
+    assert_close(scoord(x), simple_equation(scoord, x, scale=2))
+
+
+def test_scoord_has_the_parameters_of_its_layers():
+    assert block("scoord").params(64, 8, 8, 16) == (64 * 4 + 4) + 2 * (4 * 64 + 64)
+
+
+def test_scoord_agrees_with_timm(timm_class, randomise, assert_agree, x):
+    theirs = timm_class("layers.coord_attn", "SimpleCoordAttn")
+    assert_agree(randomise(SimpleCoordinateAttention(64, ratio=16)), theirs(64, rd_channels=4), x)

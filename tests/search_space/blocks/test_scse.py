@@ -40,3 +40,15 @@ def test_scse_keeps_its_plain_gates_with_an_identity_start(randomise, x):
 def test_sse_and_scse_have_the_parameters_of_the_literature():
     assert block("sse").params(64, 8, 8, None) == 64 + 1
     assert block("scse").params(64, 8, 8, 2) == 2 * 64 * 32 + 32 + 64 + 65 == 4257
+
+
+def test_scse_max_is_the_greater_of_the_channel_and_the_spatial_form(randomise, x):
+    found = randomise(block("scse_max").make(64, 2, identity_start=False))
+    both = x * channel_gate(found.channel, x), x * spatial_gate(found.spatial, x)
+    assert_close(found(x), torch.where(both[0] > both[1], *both))
+
+
+def test_scse_max_doubles_both_gates_with_an_identity_start(randomise, x):
+    found = randomise(block("scse_max").make(64, 2, identity_start=True))
+    both = x * channel_gate(found.channel, x), x * spatial_gate(found.spatial, x)
+    assert_close(found(x), 2 * torch.where(both[0] > both[1], *both))

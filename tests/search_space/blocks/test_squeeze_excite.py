@@ -45,13 +45,30 @@ def test_ese_with_an_identity_start_is_the_doubled_gate_once_trained(randomise, 
     assert_close(ese(x), 2 * plain(x))
 
 
-def test_se_agrees_with_timm(timm_layer, randomise, copy_weights, x):
-    se = randomise(SqueezeExcite(64, ratio=16))
-    reference = copy_weights(se, timm_layer("squeeze_excite", "SEModule")(64, rd_channels=4))
-    assert_close(se(x), reference(x))
+def test_se_agrees_with_timm(timm_class, randomise, assert_agree, x):
+    theirs = timm_class("layers.squeeze_excite", "SEModule")
+    assert_agree(randomise(SqueezeExcite(64, ratio=16)), theirs(64, rd_channels=4), x)
 
 
-def test_ese_agrees_with_timm(timm_layer, randomise, copy_weights, x):
-    ese = randomise(EffectiveSqueezeExcite(64))
-    reference = copy_weights(ese, timm_layer("squeeze_excite", "EffectiveSEModule")(64))
-    assert_close(ese(x), reference(x))
+def test_ese_agrees_with_timm(timm_class, randomise, assert_agree, x):
+    theirs = timm_class("layers.squeeze_excite", "EffectiveSEModule")
+    assert_agree(randomise(EffectiveSqueezeExcite(64)), theirs(64), x)
+
+
+def test_cca_matches_the_equation(randomise, x):
+    cca = randomise(block("cca").make(64, None, identity_start=False))
+    gate = 1 / (1 + torch.exp(-(x.mean((2, 3)) @ cca.mix.weight.T + cca.mix.bias)))
+    assert_close(cca(x), torch.einsum("nchw,nc->nchw", x, gate))
+
+
+def test_cca_with_an_identity_start_is_the_doubled_gate_once_trained(randomise, x):
+    cca = randomise(block("cca").make(64, None, identity_start=True))
+    plain = EffectiveSqueezeExcite(64, hard=False).double()
+    plain.load_state_dict(cca.state_dict())
+    assert_close(cca(x), 2 * plain(x))
+
+
+def test_cca_agrees_with_timm(timm_class, randomise, assert_agree, x):
+    theirs = timm_class("layers.squeeze_excite", "EffectiveSEModule")
+    cca = randomise(EffectiveSqueezeExcite(64, hard=False))
+    assert_agree(cca, theirs(64, gate_layer="sigmoid"), x)

@@ -240,5 +240,5 @@ def test_a_unit_at_which_nothing_can_be_placed_is_refused():
         )
     assert str(caught.value) == (
         "stages.stage2: none of eca can be placed at identity in stage2.0; stage2 has residual, "
-        "pre, post, identity, expanded. Allow 'none' or another placement there."
+        "pre, post, identity, expanded, block. Allow 'none' or another placement there."
     )
