@@ -19,7 +19,7 @@ from attnas.search_space import Architecture
 
 from .config import parse_config
 from .problem import make_problem
-from .setup import make_start, make_trainer
+from .setup import in_its_precision, make_start, make_trainer
 
 Say = Callable[[str], None]
 
@@ -48,7 +48,7 @@ def confirm(
     """
     if seeds < 2:
         raise InputError("a spread needs at least 2 seeds.", key="--seeds")
-    config = parse_config(run.config, file=str(run.folder))
+    config = in_its_precision(parse_config(run.config, file=str(run.folder)), run)
     if config.evaluator is not None:
         raise InputError("it replayed a table: there is nothing to train.", file=str(run.folder))
     if data_path is not None and config.data is not None:

@@ -26,6 +26,7 @@ from attnas.evaluator import (
     load_data,
     make_task,
     train,
+    training_record,
 )
 from attnas.results import load_export
 from attnas.search_space import Checkpoint, build
@@ -47,7 +48,8 @@ def train_exported(
     """Trains on all items but the test split and writes the weights as safetensors.
 
     `hold_out_validation` keeps the validation split from training too: a search with the same
-    splits may begin with such weights (`init`), as they have not seen what it is scored on.
+    splits may begin with such weights (`init`), as they have not seen what it is scored on. The
+    file says in its metadata which splits were trained on.
     The data, the task and the recipe are those of the search; `data_path` says where the data
     are now. A checkpoint beside the weights file is kept until the training ends: the same call
     goes on where it was interrupted.
@@ -66,6 +68,7 @@ def train_exported(
     recipe = _recipe(document["recipe"], epochs, str(exported))
     task = _task(document, str(exported))
     data = _data(document["data"], task, data_path, str(exported))
+    seen = ["train"] if hold_out_validation else ["train", "validation"]
     if not hold_out_validation:
         data = _with_validation(data)
     if data.input_shape != architecture.backbone.input_shape:
@@ -98,7 +101,7 @@ def train_exported(
         raise AttnasError(f"the training failed: {error}.") from error
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     with writing(weights, named=False):
-        replace_file(weights, save(state))
+        replace_file(weights, save(state, training_record(data, seen)))
     checkpoint.delete()
     with suppress(OSError):  # not empty: another training of the file left its state
         checkpoint.file.parent.rmdir()

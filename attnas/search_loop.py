@@ -42,7 +42,7 @@ from .problem import Problem, make_problem
 from .profile import screen_by_table
 from .progress import ProgressBar
 from .reachable import check_reachable
-from .setup import make_device, make_searcher, make_start, prepared, run_folder
+from .setup import in_its_precision, make_device, make_searcher, make_start, prepared, run_folder
 from .warm_start import remember_older, warm_text, warm_trials
 
 __all__ = ["Observer", "search"]
@@ -102,7 +102,8 @@ def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine
     existing = _existing_run(config, runs, problem)
     plain = screening_from(existing.facts) if existing is not None else None
     folder = run_folder(config, runs)
-    evaluator = engine.evaluator(config, problem, plain, folder / CHECKPOINTS)
+    in_run = config if existing is None else in_its_precision(config, existing)
+    evaluator = engine.evaluator(in_run, problem, plain, folder / CHECKPOINTS)
     run = existing or Run.create(
         folder,
         config=config.model_dump(mode="json", exclude_none=True),

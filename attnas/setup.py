@@ -25,6 +25,7 @@ from attnas.evaluator import (
     TrainingEvaluator,
     additive_costs,
     device,
+    refuse_leak,
 )
 from attnas.strategies import Preparing, Strategy, make_strategy
 
@@ -106,7 +107,10 @@ def make_start(config: Config, problem: Problem, checkpoints: Path | None) -> St
                 "Leave one of the two out.",
                 key="init",
             )
-        return FromBackbone.read(config.init, problem.space.backbone)
+        start = FromBackbone.read(config.init, problem.space.backbone)
+        if problem.data is not None:
+            refuse_leak(start.record, problem.data)
+        return start
     if checkpoints is None:
         raise ValueError("a supernet's weights lie in the folder of a run")
     return FromSupernet(problem.space, supernet_folder(config, checkpoints) / "supernet.pt")
@@ -125,6 +129,15 @@ def _proxies(config: Config, problem: Problem, asked: tuple[str, ...]) -> BatchP
     if problem.data is None or problem.task is None:
         raise InputError(f"'{names[0]}' needs the built-in training's data.", key="metrics")
     return BatchProxies(names, problem.data, problem.task, config.training, seed=config.seed)
+
+
+def in_its_precision(config: Config, run: Run) -> Config:
+    """The config with the precision that `auto` was resolved to when the run began."""
+    known = run.environment.get("precision")
+    if config.training.precision != "auto" or known not in ("float32", "bfloat16"):
+        return config
+    recipe = config.training.model_copy(update={"precision": known})
+    return config.model_copy(update={"training": recipe})
 
 
 def make_device(config: Config) -> Device:

@@ -24,6 +24,8 @@ from .initial_weights import FromBackbone as FromBackbone
 from .initial_weights import FromScratch as FromScratch
 from .initial_weights import FromSupernet as FromSupernet
 from .initial_weights import Start as Start
+from .initial_weights import refuse_leak as refuse_leak
+from .initial_weights import training_record as training_record
 from .latency import Latency as Latency
 from .latency import measure_latency as measure_latency
 from .latency import measure_reference as measure_reference

@@ -1,19 +1,24 @@
 """What a candidate's training starts from: scratch, a trained backbone, or a supernet."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load
 from torch import Tensor, nn
 
 from attnas.core import InputError, first_line
 from attnas.search_space import Architecture, Backbone, SearchSpace, Supernet, build, read_parts
 
+from .data import Data
+
+_RECORD = "attnas"  # key of the metadata
 SHOWN = 3  # names of a mismatch that an error lists
 
 
@@ -40,19 +45,19 @@ class FromScratch:
 class FromBackbone:
     """A trained backbone's weights, and new blocks.
 
-    With identity starts a candidate computes at first what the trained backbone does. Weights
-    that have seen the validation images, as those that `attnas train` writes without
-    `--hold-out-validation` have, make all accuracies of a run too high, though alike.
+    With identity starts a candidate computes at first what the trained backbone does. `record`
+    is what the file says of its own training (`training_record`), nothing if others wrote it.
     """
 
     weights: Mapping[str, Tensor]
     label: str
+    record: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str | Path, backbone: Backbone) -> "FromBackbone":
         """Reads a state dict with the names of the plain network, as `read_weights`."""
         weights, digest = read_weights(path, backbone)
-        return cls(weights, f"sha256:{digest}")
+        return cls(weights, f"sha256:{digest}", read_record(path))
 
     def network(self, architecture: Architecture, seed: int) -> nn.Module:
         return build(architecture, seed=seed, weights=self.weights)
@@ -125,6 +130,42 @@ def read_weights(path: str | Path, backbone: Backbone) -> tuple[dict[str, Tensor
         kept = kept["state_dict"]
     _check(kept, backbone, path)
     return dict(kept), hashlib.sha256(content).hexdigest()
+
+
+def training_record(data: Data, trained_on: Sequence[str]) -> dict[str, str]:
+    """The metadata of a weights file: which data were split how, and which splits were seen."""
+    known = {name: data.facts.get(name) for name in ("data_sha256", "validation_sha256")}
+    return {_RECORD: json.dumps({**known, "trained_on": list(trained_on)})}
+
+
+def read_record(path: str | Path) -> Mapping[str, Any]:
+    """What `training_record` wrote into a safetensors file; empty of any other."""
+    if Path(path).suffix != ".safetensors":
+        return {}
+    with safe_open(str(path), framework="pt") as file:
+        kept = json.loads((file.metadata() or {}).get(_RECORD, "{}"))
+    return kept if isinstance(kept, Mapping) else {}
+
+
+def refuse_leak(record: Mapping[str, Any], data: Data) -> None:
+    """Refuses weights that have seen the items which score the trials.
+
+    Raises:
+        InputError: they have, or with other splits of the same data may have.
+    """
+    if not record or record.get("data_sha256") != data.facts.get("data_sha256"):
+        return
+    if "validation" in record.get("trained_on", ()):
+        seen = "these weights were trained on the validation items of these data, too"
+    elif record.get("validation_sha256") != data.facts.get("validation_sha256"):
+        seen = "these weights were trained on these data with other splits"
+    else:
+        return
+    raise InputError(
+        f"{seen}: the trials would be scored on what they know. Train them by `attnas train "
+        "--hold-out-validation` from an export of a search with these splits.",
+        key="init",
+    )
 
 
 def _unpickled(path: Path) -> Any:

@@ -89,6 +89,7 @@ def split_pools(
         **task.data_facts(data),
         "data_sha256": pools.digest(),
         "splits_sha256": _splits_digest(indices),
+        "validation_sha256": _splits_digest({"validation": indices["validation"]}),
     }
     if pools.skipped:
         facts["skipped"] = pools.skipped
@@ -122,7 +123,7 @@ def _split(
 
 def _splits_digest(indices: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
-    for name in ("train", "validation", "test"):
+    for name in (part for part in ("train", "validation", "test") if part in indices):
         digest.update(f"{name} {len(indices[name])}".encode())
         digest.update(indices[name].astype("<i8").tobytes())
     return digest.hexdigest()

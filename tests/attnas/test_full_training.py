@@ -6,12 +6,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import attnas
 from attnas import full_training
 from attnas.core import AttnasError, InputError
-from attnas.evaluator import Recipe, load_data, make_task
+from attnas.evaluator import Recipe, load_data, make_task, refuse_leak
+from attnas.evaluator.initial_weights import read_record
 from attnas.full_training import train_exported
 
 SIZES = {"train": 40, "validation": 20, "test": 20}
@@ -250,3 +251,36 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_from(exported, monkeypa
     said = []
     full(exported, epochs=2, say=said.append)
     assert said[1].startswith("epoch 1 of 2")
+
+
+@pytest.mark.parametrize(
+    ("held_out", "splits", "refused"),
+    [
+        (True, {}, ""),
+        (False, {}, "these weights were trained on the validation items of these data, too"),
+        (True, {"split_seed": 3}, "these weights were trained on these data with other splits"),
+    ],
+)
+def test_weights_say_what_they_have_seen_and_a_search_refuses_the_leak(
+    exported, data, held_out, splits, refused
+):
+    full(exported, hold_out_validation=held_out)
+    record = read_record(exported.with_suffix(".safetensors"))
+    facts = data.facts
+    assert record["data_sha256"] == facts["data_sha256"]
+    assert record["validation_sha256"] == facts["validation_sha256"]
+    settings = {"path": facts["path"], **facts["options"], "validation": len(data.validation)}
+    settings |= {"test": len(data.test), "split_seed": facts["split_seed"], **splits}
+    task = make_task("classification", {})
+    searched = load_data(facts["source"], task, **settings)
+    if not refused:
+        refuse_leak(record, searched)
+        return
+    with pytest.raises(InputError, match=f"^init: {refused}: the trials would be scored on"):
+        refuse_leak(record, searched)
+
+
+def test_weights_of_others_have_no_record(tmp_path):
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "a.pt")
+    assert read_record(tmp_path / "a.safetensors") == read_record(tmp_path / "a.pt") == {}

@@ -1,12 +1,16 @@
 """What trainings begin with, and proxies, through whole searches on tiny networks."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from attnas.config import parse_config
 from attnas.confirmation import confirm
 from attnas.core import InputError
 from attnas.search_loop import Observer, search
 from attnas.search_space import Architecture, Backbone, build
+from attnas.setup import in_its_precision
 
 BACKBONE = Backbone("resnet_cifar", (("depth", 8), ("width", 8)), (1, 8, 8), (10,))
 
@@ -118,3 +122,19 @@ def test_proxies_are_taken_only_where_they_are_asked_for(tmp_path):
     text = notes.texts[-1]
     assert text.startswith("grad_norm against accuracy over 2 architectures: ")
     assert "\nsynflow against accuracy over 2 architectures: " in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "recorded", "used"),
+    [
+        ("auto", "bfloat16", "bfloat16"),
+        ("auto", "float32", "float32"),
+        ("float32", "bfloat16", "float32"),
+        ("auto", "its own", "auto"),
+    ],
+)
+def test_a_run_goes_on_in_the_precision_that_it_began_with(asked, recorded, used):
+    """`auto` is a timing of the moment: one run must not mix what it gave at two of them."""
+    config = parse_config(settings(training={"epochs": 1, "precision": asked}))
+    run = SimpleNamespace(environment={"precision": recorded})
+    assert in_its_precision(config, run).training.precision == used
