@@ -107,7 +107,7 @@ def make_trial(
         metrics=metrics,
         intervals={**screening.intervals, **result.intervals},
         violations=broken,
-        reason=reason or violations_text(broken, predicted=screening.predicted),
+        reason=reason or violations_text(broken, predicted=screening.predicted) + _near(screening),
         seconds=screened.seconds + result.seconds,
         seed=seed,
         started=screened.started,
@@ -121,6 +121,17 @@ def make_trial(
 def missing_metrics(objectives: Sequence[Objective], metrics: Mapping[str, float]) -> list[str]:
     """The objectives' metrics that an evaluation did not give or gave as NaN."""
     return [o.metric for o in objectives if not np.isfinite(metrics.get(o.metric, np.nan))]
+
+
+def _near(screening: Screening) -> str:
+    """Says so where the bound that a measured latency breaks lies within its interval."""
+    low, high = screening.intervals.get("latency_ms", (np.inf, np.inf))
+    for text, excess in screening.violations.items():
+        if text.startswith("latency_ms <=") and not screening.predicted:
+            bound = screening.metrics["latency_ms"] / (1 + excess)
+            if low <= bound:
+                return f", too near to tell: {low:.4g} to {high:.4g} ms"
+    return ""
 
 
 def _reason(error: Exception) -> str:

@@ -1,15 +1,16 @@
-"""The front's latencies, measured again side by side at the end of a search."""
+"""The front's latencies, measured again side by side, in fresh processes, at a search's end."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from attnas.core import Constraint, Trial, excesses, violations_text
-from attnas.evaluator import Evaluator, LatencyMeter
+from attnas.core import Constraint, Screening, Trial, excesses, violations_text
+from attnas.evaluator import Evaluator, Latency, LatencyMeter
 from attnas.results import Remeasured, Run
+from attnas.search_space import Architecture
 
 from .observer import Observer
 
-SECONDS_A_TRIAL = 2.0
+SECONDS_A_TRIAL = 1.2  # in all processes together
 MOST_SECONDS = 60.0
 
 _METRIC = "latency_ms"
@@ -27,9 +28,12 @@ def remeasure_front(
 
     Each trial was measured at another time, and the front prefers those that were measured
     too fast. The figures stay relative to the run's plain backbone, which the session's
-    timings stand beside. A front that has changed by it is measured again, in the same
-    bound of time. Nothing is done where latency is neither objective nor bounded, where all
-    of the front has been measured so already, and where recorded results are replayed.
+    timings stand beside. A trial breaks a bound by them only if its whole interval lies beyond;
+    one that cannot be told from the bound stays, and is named.
+
+    A front that has changed by it is measured again, in the same bound of time. Nothing is done
+    where latency is neither objective nor bounded, where all of the front has been measured so
+    already, and where recorded results are replayed.
     """
     metrics = {*(o.metric for o in run.objectives), *run.facts["constraints"]}
     meter = evaluator.latency
@@ -44,7 +48,8 @@ def remeasure_front(
         before = run.front()
         many = "the trial" if len(front) == 1 else f"the {len(front)} trials"
         observer.note(f"Measuring {many} of the front again, side by side.")
-        _measure(run, evaluator, meter, constraints, front, seconds)
+        found = _measure(run, evaluator, meter, constraints, front, seconds)
+        _say_how_sure(front, found, constraints, evaluator.plain, observer)
         _say_what_changed(run, before, observer)
         front = _measurable(run)
 
@@ -61,7 +66,7 @@ def _measure(
     constraints: Sequence[Constraint],
     trials: Sequence[Trial],
     seconds: float,
-) -> None:
+) -> dict[Architecture, Latency]:
     plain = meter.plain_latency(max_seconds=seconds)
     architectures = list(dict.fromkeys(trial.architecture for trial in trials))
     measured = meter.latencies(architectures, max_seconds=seconds)
@@ -71,9 +76,47 @@ def _measure(
     for trial in run.recorded:
         if (latency := found.get(trial.architecture)) is None or _METRIC not in trial.metrics:
             continue
-        broken = excesses(constraints, {_METRIC: latency.ms}, evaluator.plain.metrics)
+        broken = _surely_broken(constraints, latency, evaluator.plain)
         again[trial.number] = Remeasured(latency.ms, latency.low, latency.high, broken)
     run.remeasure(again, {"ms": plain.ms, "low": plain.low, "high": plain.high})
+    return found
+
+
+def _surely_broken(
+    constraints: Sequence[Constraint], latency: Latency, plain: Screening
+) -> dict[str, float]:
+    """The bounds that the figure and both ends of its interval break, with the figure's excess."""
+    figure, *ends = (
+        excesses(constraints, {_METRIC: ms}, plain.metrics)
+        for ms in (latency.ms, latency.low, latency.high)
+    )
+    return {name: excess for name, excess in figure.items() if all(name in end for end in ends)}
+
+
+def _say_how_sure(
+    trials: Sequence[Trial],
+    found: Mapping[Architecture, Latency],
+    constraints: Sequence[Constraint],
+    plain: Screening,
+    observer: Observer,
+) -> None:
+    """Names what is on a bound, and says what was measured less well than it should have been."""
+    if reason := next(iter(found.values())).in_one_process:
+        observer.note(f"They were measured in one process, not in fresh ones: {reason}.")
+    wide = []
+    for trial in trials:
+        latency = found[trial.architecture]
+        within = f"{latency.low:.4g} to {latency.high:.4g} ms"
+        bounds = [c.resolve(plain.metrics) for c in constraints if c.metric == _METRIC]
+        if any(latency.low <= c.bound <= latency.high for c in bounds):
+            observer.note(f"Trial {trial.number} is too near its latency bound to tell: {within}.")
+        elif not latency.settled:
+            wide.append(f"{trial.number} ({within})")
+    if wide:
+        observer.note(
+            f"Latencies that are not known as well as they should be, perhaps since the machine "
+            f"was busy: trial {', '.join(wide)}."
+        )
 
 
 def _say_what_changed(run: Run, before: Sequence[Trial], observer: Observer) -> None:

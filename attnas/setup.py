@@ -27,6 +27,7 @@ from attnas.evaluator import (
     device,
     refuse_leak,
 )
+from attnas.results import Run
 from attnas.strategies import Preparing, Strategy, make_strategy
 
 from .config import Config
@@ -60,6 +61,7 @@ def make_evaluator(
         plain=plain,
         metrics=asked,
         proxies=_proxies(config, problem, asked),
+        plugins=config.plugins,
     )
     start = make_start(config, problem, checkpoints)
     return TrainingEvaluator(screener, make_trainer(config, problem, start, kept, asked))

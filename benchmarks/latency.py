@@ -1,16 +1,19 @@
-"""How well do latencies repeat, measured in pairs with a reference or in a plain loop?
+"""How well do latencies repeat, within a process and between processes?
 
-    python -m benchmarks.latency [--quick] [--out FILE]
+    python -m benchmarks.latency [--quick] [--busy N] [--architectures N] [--passes N] [--out FILE]
 
-About 3 minutes on a quiet machine. 20 architectures of `resnet_cifar` of depth 20 at batch 1
-on one thread, each measured in 5 passes minutes apart, while another process keeps a second
-core busy. Two figures: the spread of an architecture's 5 latencies (standard deviation over
-mean, averaged over the architectures; goal 1 %), and Kendall's tau between the orders that
-two passes give (mean over the pairs of passes; goal 0.9).
+About 20 minutes on a quiet machine; `--architectures 8 --passes 4` takes a third of it. 20
+architectures of `resnet_cifar` of depth 20 on 32 x 32 images at batch 1 on one thread, each
+measured in 5 passes within one process, and in 5 fresh processes, as a search screens them: one
+after the other. `--busy` processes keep cores busy meanwhile. Two figures: the spread of an
+architecture's latencies (standard deviation over mean, averaged over the architectures; goal
+1 %), and Kendall's tau between the orders that two passes give (mean over the pairs of passes;
+goal 0.9).
 
-Beside it, in the same passes: the timing loop that one would write, the mean wall time of
-calls after warm-up, with as many calls; and the same loop on the processor's clock, which
-tells what is due to the clock from what is due to the pairing.
+Beside it, in the same passes: the medians of pairs on one instance that attnas took before
+(`median_of_pairs`); the timing loop that one would write, the mean wall time of calls after
+warm-up, with as many calls; and the same loop on the processor's clock. The first two are
+ratios to the plain backbone.
 """
 
 import argparse
@@ -19,7 +22,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import combinations
@@ -28,18 +31,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from scipy.stats import kendalltau
 from torch import nn
 
-from attnas.evaluator import Device, device, measure_latency, measure_reference
+from attnas.evaluator import Device, Latency, device, measure_latency
 from attnas.search_space import Architecture, SearchSpace, build, make_backbone
+
+from . import median_of_pairs
+from .provenance import print_table
 
 OUT = Path(__file__).parent / "results" / "latency.json"
 SHAPE = (3, 32, 32)
 METHODS = {
     "pairs": "pairs with a reference",
+    "before": "medians of pairs, one instance",
     "loop": "plain loop",
     "loop_processor": "plain loop, processor time",
 }
@@ -54,12 +59,18 @@ while os.getppid() == {parent}:
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     torch.set_num_threads(1)
-    rng = np.random.default_rng(options.seed)
-    space = searched(options.depth)
-    architectures = [space.sample(rng) for _ in range(options.architectures)]
+    if options.one_pass:
+        print(json.dumps(one_pass(options)))
+        return
     with busy(options.busy):
-        passes = measure(device("torch-cpu"), space, architectures, options, rng)
-    summary = {method: summarise([one[method] for one in passes]) for method in METHODS}
+        passes = {
+            "one process": [one_pass(options) for _ in range(options.passes)],
+            "fresh processes": [in_a_process(options) for _ in range(options.passes)],
+        }
+    summary = {
+        where: {method: summarise([one[method] for one in found]) for method in METHODS}
+        for where, found in passes.items()
+    }
     show(summary)
     written = {
         "question": (__doc__ or "").partition("\n")[0],
@@ -71,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "device": device("torch-cpu").describe(),
         "python": sys.version.split()[0],
         "summary": summary,
-        "architectures": [str(architecture) for architecture in architectures],
+        "architectures": [str(architecture) for architecture in chosen(options)[1]],
         "passes": passes,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -82,13 +93,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="seconds, to see that it runs")
     parser.add_argument("--busy", type=int, default=1, help="processes that disturb")
-    parser.add_argument("--seconds", type=float, default=5.0, help="limit a candidate and pass")
+    parser.add_argument("--seconds", type=float, default=2.5, help="limit a candidate and pass")
+    parser.add_argument("--architectures", type=int, default=20)
+    parser.add_argument("--passes", type=int, default=5, help="in one process, and processes")
+    parser.add_argument("--one-pass", action="store_true", help="print one pass as JSON")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(arguments)
-    quick = options.quick
-    options.architectures, options.passes = (3, 2) if quick else (20, 5)
-    options.depth, options.seconds = (8, 0.1) if quick else (20, options.seconds)
+    options.depth = 20
+    if options.quick:
+        options.architectures, options.passes = 3, 2
+        options.depth, options.seconds = 8, 0.1
     return options
 
 
@@ -104,38 +119,54 @@ def searched(depth: int) -> SearchSpace:
     )
 
 
-def measure(
-    on: Device,
-    space: SearchSpace,
-    architectures: Sequence[Architecture],
-    options: argparse.Namespace,
-    rng: np.random.Generator,
-) -> list[dict[str, Any]]:
-    """For each pass and method the latencies in ms, in the order of the architectures."""
+def chosen(options: argparse.Namespace) -> tuple[SearchSpace, list[Architecture]]:
+    space, rng = searched(options.depth), np.random.default_rng(options.seed)
+    return space, [space.sample(rng) for _ in range(options.architectures)]
+
+
+def one_pass(options: argparse.Namespace) -> dict[str, Any]:
+    """For each method the figures in the order of the architectures."""
+    on = device("torch-cpu")
+    space, architectures = chosen(options)
     networks = [build(architecture, seed=0).eval() for architecture in architectures]
     plain = build(space.plain, seed=0).eval()
-    limit = options.seconds
-    reference_ms = measure_reference(on, plain, SHAPE, max_seconds=limit).ms
-    passes = []
-    for _ in range(options.passes):
-        began = time.perf_counter()
-        found = measure_latency(
-            on, networks, plain, SHAPE, rng=rng, reference_ms=reference_ms, max_seconds=limit
-        )
-        seconds = time.perf_counter() - began
-        calls = 2 * int(np.mean([x.pairs for x in found]))  # each pair timed two networks
-        wall, processor = loops(on, networks, calls)
-        passes.append(
-            {
-                "pairs": [x.ms for x in found],
-                "pairs_intervals": [(x.low, x.high) for x in found],
-                "pairs_counts": [x.pairs for x in found],
-                "pairs_seconds": seconds,
-                "loop": wall,
-                "loop_processor": processor,
-            }
-        )
-    return passes
+    rng = np.random.default_rng()
+
+    def each(method: Callable[..., list[Latency]]) -> tuple[list[Latency], float]:
+        began, found = time.perf_counter(), []
+        for network in networks:
+            found += method(
+                on, [network], plain, SHAPE, rng=rng, reference_ms=1.0, max_seconds=options.seconds
+            )
+        return found, time.perf_counter() - began
+
+    pairs, pairs_seconds = each(measure_latency)
+    before, before_seconds = each(median_of_pairs.measure_latency)
+    calls = 2 * int(np.mean([x.pairs for x in before]))  # each pair timed two networks
+    wall, processor = loops(on, networks, calls)
+    return {
+        "pairs": [x.ratio for x in pairs],
+        "pairs_intervals": [(x.low, x.high) for x in pairs],
+        "pairs_instances": [x.instances for x in pairs],
+        "pairs_settled": [x.settled for x in pairs],
+        "pairs_seconds": pairs_seconds,
+        "before": [x.ratio for x in before],
+        "before_intervals": [(x.low, x.high) for x in before],
+        "before_seconds": before_seconds,
+        "loop": wall,
+        "loop_processor": processor,
+        "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+    }
+
+
+def in_a_process(options: argparse.Namespace) -> dict[str, Any]:
+    """One pass of a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.latency", "--one-pass"]
+    command += ["--seed", str(options.seed), "--seconds", str(options.seconds)]
+    command += ["--architectures", str(options.architectures)]
+    command += ["--quick"] if options.quick else []
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(json.loads(ran.stdout.splitlines()[-1]))
 
 
 def loops(on: Device, networks: Sequence[nn.Module], calls: int) -> tuple[list[float], list[float]]:
@@ -181,19 +212,22 @@ def summarise(passes: Sequence[Sequence[float]]) -> dict[str, float]:
     }
 
 
-def show(summary: dict[str, dict[str, float]]) -> None:
-    table = Table("method", "spread %", "largest %", "ratio", "tau", "least tau")
-    ours = summary["pairs"]["spread"]
-    for method, found in summary.items():
-        table.add_row(
+def show(summary: dict[str, dict[str, dict[str, float]]]) -> None:
+    rows = [
+        [
+            where,
             METHODS[method],
             f"{100 * found['spread']:.2f}",
             f"{100 * found['largest_spread']:.2f}",
-            f"{found['spread'] / ours:.1f}",
+            f"{found['spread'] / methods['pairs']['spread']:.1f}",
             f"{found['tau']:.3f}",
             f"{found['least_tau']:.3f}",
-        )
-    Console().print(table)
+        ]
+        for where, methods in summary.items()
+        for method, found in methods.items()
+    ]
+    head = ["passes in", "method", "spread %", "largest %", "ratio", "tau", "least tau"]
+    print_table(head, rows)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ class LatencyMeter(Protocol):
     def latencies(
         self, architectures: Sequence[Architecture], *, max_seconds: float
     ) -> list[Latency]:
-        """Measured side by side, for at most `max_seconds` each.
+        """Measured side by side, for about `max_seconds` each, in fresh processes.
 
+        In this one where that is not possible: `Latency.in_one_process` then says why.
         Relative to the plain backbone, of which the evaluator's `plain` has the latency.
         """
         ...

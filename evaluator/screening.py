@@ -13,7 +13,13 @@ from attnas.search_space import Architecture, SearchSpace, build, seeded
 
 from .complexity import complexity
 from .devices import Device
-from .latency import Latency, measure_latency, measure_reference
+from .latency import (
+    Latency,
+    NoFreshProcess,
+    in_fresh_processes,
+    measure_latency,
+    measure_reference,
+)
 from .latency_tables import kept_table
 from .memory import peak_activation_mb
 
@@ -28,7 +34,8 @@ class Screener:
 
     `plain` are the cheap metrics of the plain backbone: those of an earlier session if the run
     goes on, else measured now. `metrics` are registered ones to be taken beside the built-in
-    ones, `proxies` computes what needs a batch of training items.
+    ones, `proxies` computes what needs a batch of training items. `plugins` are the modules that
+    register what architectures are built of: a fresh process must import them too.
     """
 
     def __init__(
@@ -41,9 +48,10 @@ class Screener:
         plain: Screening | None = None,
         metrics: Sequence[str] = (),
         proxies: Proxies | None = None,
+        plugins: Sequence[str] = (),
     ) -> None:
         self.space, self.device, self.seed = space, device, seed
-        self.constraints = tuple(constraints)
+        self.constraints, self._plugins = tuple(constraints), tuple(plugins)
         self._proxies = proxies
         self._own = [name for name in in_order(metrics) if _is_measured(name)]
         self._input_shape = space.backbone.input_shape
@@ -80,15 +88,30 @@ class Screener:
         self, architectures: Sequence[Architecture], *, max_seconds: float
     ) -> list[Latency]:
         """As `LatencyMeter.latencies`."""
-        return measure_latency(
-            self.device,
-            [build(architecture, seed=self.seed).eval() for architecture in architectures],
-            self._reference,
-            self._input_shape,
-            rng=np.random.default_rng((self.seed, len(architectures))),
-            reference_ms=self.plain.metrics["latency_ms"],
-            max_seconds=max_seconds,
-        )
+        reference_ms = self.plain.metrics["latency_ms"]
+        try:
+            return in_fresh_processes(
+                self.device,
+                architectures,
+                self.space.plain,
+                seed=self.seed,
+                reference_ms=reference_ms,
+                bound_ms=self._latency_bound_ms(),
+                max_seconds=max_seconds,
+                plugins=self._plugins,
+            )
+        except NoFreshProcess as error:
+            found = measure_latency(
+                self.device,
+                [build(architecture, seed=self.seed).eval() for architecture in architectures],
+                self._reference,
+                self._input_shape,
+                rng=np.random.default_rng((self.seed, len(architectures))),
+                reference_ms=reference_ms,
+                bound_ms=self._latency_bound_ms(),
+                max_seconds=max_seconds,
+            )
+            return [replace(latency, in_one_process=str(error)) for latency in found]
 
     def plain_latency(self, *, max_seconds: float) -> Latency:
         """As `LatencyMeter.plain_latency`."""

@@ -1,7 +1,4 @@
-"""What tests of several folders need: one thread, a PostgreSQL server of their own, and timm.
-
-The server is on a socket in a temporary folder.
-"""
+"""What all tests need: one thread, latencies in one process, timm, and a PostgreSQL server."""
 
 import getpass
 import importlib
@@ -19,13 +16,14 @@ import pytest
 
 # Several tests run at once: a second thread in each would wait at barriers for the others' cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["ATTNAS_FRESH_PROCESSES"] = "0"  # they take seconds to load; their own tests say more
 
 ROOT = str(Path(__file__).parents[1])
 PASSWORD = "p@ss word"  # has characters that a URL must quote
 
 
 class PostgreSQL:
-    """A cluster made by `initdb`, with one user, and a password for that."""
+    """A cluster made by `initdb` on a socket in a temporary folder, with one user."""
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self.programs, self.folder = programs, folder

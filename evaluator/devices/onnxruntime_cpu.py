@@ -4,8 +4,8 @@ import contextlib
 import copy
 import importlib.util
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,6 +31,7 @@ class OnnxRuntimeCpu:
     batch_size: int = 1
 
     name: ClassVar[str]
+    fresh_processes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         whole_number(self.threads, "threads", most=cores())
@@ -57,17 +58,23 @@ class OnnxRuntimeCpu:
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "network.onnx"
-            _export(network, images, path)
+        with _exported(network, images) as path:
             session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
             )
         feed = {session.get_inputs()[0].name: images.numpy()}
         return lambda: session.run(None, feed)
 
-    def measuring(self) -> AbstractContextManager[None]:
-        return contextlib.nullcontext()  # each session has its own threads
+    @contextlib.contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Each session has threads of its own; meanwhile a network is exported once."""
+        before = _exports.get()
+        with tempfile.TemporaryDirectory() as folder:
+            _exports.set(_Exports(Path(folder), {}))
+            try:
+                yield
+            finally:
+                _exports.set(before)
 
     def clock(self) -> int:
         return processor_clock(self.threads)
@@ -83,6 +90,35 @@ class OnnxRuntimeCpu:
             "torch": torch.__version__,
             "onnxruntime": onnxruntime.__version__,
         }
+
+
+@dataclass(frozen=True)
+class _Exports:
+    """Exported files by network and input shape; holding the network keeps its id its own."""
+
+    folder: Path
+    files: dict[tuple[int, torch.Size], tuple[nn.Module, Path]]
+
+
+_exports: ContextVar[_Exports | None] = ContextVar("_exports", default=None)
+
+
+@contextlib.contextmanager
+def _exported(network: nn.Module, images: torch.Tensor) -> Iterator[Path]:
+    """The network's ONNX file; kept while latencies are measured, since exporting takes seconds."""
+    kept = _exports.get()
+    if kept is None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.onnx"
+            _export(network, images, path)
+            yield path
+        return
+    key = id(network), images.shape
+    if key not in kept.files:
+        path = kept.folder / f"{len(kept.files)}.onnx"
+        _export(network, images, path)
+        kept.files[key] = network, path
+    yield kept.files[key][1]
 
 
 def _export(network: nn.Module, images: torch.Tensor, path: Path) -> None:

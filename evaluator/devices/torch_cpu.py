@@ -22,6 +22,7 @@ class TorchCpu:
     batch_size: int = 1
 
     name: ClassVar[str]
+    fresh_processes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         whole_number(self.threads, "threads", most=cores())

@@ -52,6 +52,18 @@ def test_what_screening_ruled_out_was_not_trained():
     assert found.scores is None
 
 
+@pytest.mark.parametrize(
+    ("interval", "told"),
+    [((1.9, 2.1), ", too near to tell: 1.9 to 2.1 ms"), ((1.95, 2.05), "")],
+    ids=["the bound is in the interval", "the bound is below it"],
+)
+def test_a_latency_that_cannot_be_told_from_its_bound_says_so(interval, told):
+    found = trial(
+        None, violations={"latency_ms <= 1.92": 2 / 1.92 - 1}, intervals={"latency_ms": interval}
+    )
+    assert found.reason == "latency_ms <= 1.92 missed by 4.2%" + told
+
+
 @pytest.mark.parametrize("metrics", [{}, {"error": math.nan}, {"error": math.inf}])
 def test_a_training_without_an_objectives_metric_failed(metrics):
     found = trial(TrainingResult(metrics))

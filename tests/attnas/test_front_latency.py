@@ -33,8 +33,8 @@ class WrittenDown:
 
     plain = Screening({"latency_ms": 2.0})
 
-    def __init__(self, ms):
-        self.ms, self.asked = ms, []
+    def __init__(self, ms, half=0.1, **said):
+        self.ms, self.half, self.said, self.asked = ms, half, said, []
 
     @property
     def latency(self):
@@ -49,7 +49,9 @@ class WrittenDown:
         self.asked.append([a.options[0] for a in architectures])
         assert 0 < max_seconds <= 2
         found = [self.ms[a.options[0]] for a in architectures]
-        return [Latency(ms, ms - 0.1, ms + 0.1, ms / 2, 16) for ms in found]
+        return [
+            Latency(ms, ms - self.half, ms + self.half, ms / 2, 16, **self.said) for ms in found
+        ]
 
     def plain_latency(self, *, max_seconds):
         return Latency(2.2, 2.1, 2.3, 1.0, 16)
@@ -127,6 +129,31 @@ def test_what_is_dominated_now_leaves_the_front_too(run):
         "Trial 1 is no longer on the front: measured again, its latency is 2.85 ms "
         "(another trial is as good in all objectives)."
     )
+
+
+def test_a_trial_that_cannot_be_told_from_the_bound_stays_and_is_named(run):
+    evaluator = WrittenDown({"eca@post": 2.25, "se:r8@residual": 3.05})
+    notes = Notes()
+    remeasure_front(run, evaluator, BOUND, notes)
+    assert front(run) == [0, 1, 2]
+    assert run.trials[2].violations == {}
+    assert notes.texts[1:] == ["Trial 2 is too near its latency bound to tell: 2.95 to 3.15 ms."]
+
+
+def test_what_is_not_known_well_and_what_was_measured_in_one_process_is_said(run):
+    evaluator = WrittenDown(
+        {"eca@post": 2.25, "se:r8@residual": 2.7},
+        half=0.2,
+        settled=False,
+        in_one_process="'gpu' is measured in one process",
+    )
+    notes = Notes()
+    remeasure_front(run, evaluator, BOUND, notes)
+    assert notes.texts[1:] == [
+        "They were measured in one process, not in fresh ones: 'gpu' is measured in one process.",
+        "Latencies that are not known as well as they should be, perhaps since the machine was "
+        "busy: trial 1 (2.05 to 2.45 ms), 2 (2.5 to 2.9 ms).",
+    ]
 
 
 def test_the_time_is_bounded(run, monkeypatch):

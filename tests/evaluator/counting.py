@@ -25,7 +25,7 @@ class CountingDevice:
         ns = count * self.ms_a_parameter * 1e6
 
         def run():
-            self.ns += round(ns * np.exp(self.noise * self.rng.standard_normal()))
+            self.ns += round(ns * np.exp(self.noise * self.rng.standard_exponential()))
 
         return run
 

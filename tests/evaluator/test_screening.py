@@ -6,7 +6,17 @@ import pytest
 import torch
 
 from attnas.core import METRICS, AdditiveCost, Constraint, Screening, register_metric
-from attnas.evaluator import BatchProxies, Data, LatencyTable, Pool, Recipe, Screener, make_task
+from attnas.evaluator import (
+    BatchProxies,
+    Data,
+    Latency,
+    LatencyTable,
+    Pool,
+    Recipe,
+    Screener,
+    make_task,
+)
+from attnas.evaluator import screening as module
 from attnas.evaluator.latency_table import TableError
 from attnas.search_space import Architecture, Backbone, SearchSpace, build, stage_decisions
 
@@ -75,7 +85,9 @@ def test_a_screening_is_kept_and_the_plain_backbones_too(measured):
     one = screener(plain=measured)
     first = one.screen(WITH_SE)
     prepared = list(one.device.prepared)
-    assert len(prepared) == 2  # the candidate and the reference beside it
+    # the candidate and the reference beside it, once to warm up and in six instances
+    assert len(prepared) == 2 * 7
+    assert len({count for count, _ in prepared}) == 2
     assert all(shape == (1, 8, 8) for _, shape in prepared)
     assert one.screen(WITH_SE) is first
     assert one.screen(PLAIN).metrics == measured.metrics
@@ -123,6 +135,33 @@ def test_latencies_side_by_side_are_relative_to_the_runs_plain_backbone(measured
         assert latency.ms == pytest.approx(2 * count * MS_A_PARAMETER)
     plain = one.plain_latency(max_seconds=1)
     assert plain.ms == pytest.approx(measured.metrics["latency_ms"])
+
+
+def test_where_no_fresh_process_can_measure_this_one_does_and_says_why(measured):
+    [found] = screener(plain=measured).latencies([WITH_SE], max_seconds=1)
+    assert (found.processes, found.in_one_process) == (1, "ATTNAS_FRESH_PROCESSES is 0")
+
+
+def test_fresh_processes_are_told_all_that_they_need(measured, monkeypatch):
+    asked = []
+
+    def measure(device, architectures, plain, **settings):
+        asked.append((architectures, plain, settings))
+        return [Latency(3.0, 2.9, 3.1, 1.5, 48, 12, 6)]
+
+    monkeypatch.setattr(module, "in_fresh_processes", measure)
+    one = screener(("latency_ms", "<= 1.5x"), plain=measured, plugins=["own_blocks"])
+    [found] = one.latencies([WITH_SE], max_seconds=1)
+    [(architectures, plain, settings)] = asked
+    assert (found.processes, architectures, plain) == (6, [WITH_SE], PLAIN)
+    plain_ms = measured.metrics["latency_ms"]
+    assert settings == {
+        "seed": 0,
+        "reference_ms": plain_ms,
+        "bound_ms": 1.5 * plain_ms,
+        "max_seconds": 1,
+        "plugins": ("own_blocks",),
+    }
 
 
 def test_the_table_is_of_the_screeners_space_and_relative_to_its_plain_backbone(

@@ -42,6 +42,31 @@ def test_the_exported_network_computes_what_torch_computes(monkeypatch):
     assert device("onnxruntime-cpu").describe()["onnxruntime"] == onnxruntime.__version__
 
 
+def test_a_network_is_exported_once_while_latencies_are_measured(monkeypatch):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    exported = []
+
+    def export(network, images, path):
+        exported.append((network, images.shape))
+        really(network, images, path)
+
+    really = module._export
+    monkeypatch.setattr(module, "_export", export)
+    first, second = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)
+    on = device("onnxruntime-cpu")
+    with on.measuring():
+        for network, shape in ((first, 8), (second, 8), (first, 8), (first, 9), (second, 8)):
+            on.prepare(network, (3, shape, shape))()
+    shapes = [(network, shape[-1]) for network, shape in exported]
+    assert shapes == [(first, 8), (second, 8), (first, 9)]
+    with on.measuring():
+        on.prepare(first, (3, 8, 8))
+    assert len(exported) == 4  # its weights may be others by now
+    on.prepare(first, (3, 8, 8))()
+    assert len(exported) == 5
+
+
 def test_a_network_that_cannot_be_exported_is_an_error_to_act_on(monkeypatch):
     pytest.importorskip("onnxruntime")
 
