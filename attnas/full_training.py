@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save
 
 from attnas.core import (
@@ -19,10 +18,10 @@ from attnas.core import (
 )
 from attnas.evaluator import (
     Data,
-    Pool,
     Recipe,
     Task,
     TrainingFailed,
+    joined,
     load_data,
     make_task,
     train,
@@ -70,7 +69,7 @@ def train_exported(
     data = _data(document["data"], task, data_path, str(exported))
     seen = ["train"] if hold_out_validation else ["train", "validation"]
     if not hold_out_validation:
-        data = _with_validation(data)
+        data = replace(data, train=joined(data.train, data.validation))
     if data.input_shape != architecture.backbone.input_shape:
         raise InputError(
             f"the inputs are {data.input_shape}; the architecture was made for "
@@ -170,14 +169,3 @@ def _data(facts: Mapping[str, Any], task: Task, data_path: str | None, file: str
     if data.facts["data_sha256"] != digest:
         raise InputError("the data are not those of the search.", key="data", file=file)
     return data
-
-
-def _with_validation(data: Data) -> Data:
-    """The data with the validation items given back to training."""
-    train, validation = data.train, data.validation
-    everything = slice(None)
-    together = Pool(
-        torch.cat([train.inputs[everything], validation.inputs[everything]]),
-        torch.cat([train.targets, validation.targets]),
-    )
-    return replace(data, train=together)

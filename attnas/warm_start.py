@@ -26,7 +26,7 @@ _SAME = {  # what must be equal, by its key in the config
     "recipe": "training",
     "data": "data",
 }
-_MAY_DIFFER = {"data.path"}
+_MAY_DIFFER = {"data.path", "data.validation_sha256"}  # this one follows from splits_sha256
 
 
 def remember_older(config: Config, facts: Mapping[str, Any], runs: str | Path) -> dict[str, Any]:

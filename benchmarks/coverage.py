@@ -7,7 +7,10 @@ the 95 % (Wilson) interval of that share; the goal of an interval is 93 to 97 %.
 method that attnas used before. Parts:
 
 - `latency_simulated` (4 minutes): intervals of latencies on a simulated machine;
-- `latency` (about 30 minutes): in fresh processes on this one, `--cases` are the backbones.
+- `latency` (about 30 minutes): in fresh processes on this one, `--cases` are the backbones;
+- `marks` (1 minute): marks of noise in runs in which no trial differs from the plain backbone;
+- `confirmations` (2 minutes): intervals and verdicts of `confirm`, with `--tables` also with seeds'
+  deviations that were recorded.
 
 What earlier calls wrote of other parts stays in the file.
 """
@@ -21,7 +24,7 @@ from typing import Any
 import torch
 from scipy.stats import binomtest
 
-from . import coverage_latency
+from . import coverage_latency, coverage_statistics
 from .provenance import RESULTS, print_table, provenance, read_json, write_json
 
 Part = Callable[[argparse.Namespace], dict[str, Any]]
@@ -31,6 +34,8 @@ else it wants to keep."""
 PARTS: dict[str, Part] = {
     "latency_simulated": coverage_latency.simulated,
     "latency": coverage_latency.processes,
+    "marks": coverage_statistics.marks,
+    "confirmations": coverage_statistics.confirmations,
 }
 
 
@@ -59,6 +64,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--cases", nargs="+", choices=coverage_latency.cases(quick=False))
+    parser.add_argument("--tables", type=Path, help="folder of recorded spaces")
     parser.add_argument("--quick", action="store_true", help="seconds, to see that it runs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS / "coverage.json")

@@ -12,6 +12,7 @@ from .data import load_data as load_data
 from .data import register_source as register_source
 from .data.cache import cache_folder as cache_folder
 from .data.handed_over import pools_of as pools_of
+from .data.joined import joined as joined
 from .data.loading import split_pools as split_pools
 from .devices import DEVICES as DEVICES
 from .devices import Device as Device

@@ -184,6 +184,7 @@ def _scaled(fronts: Sequence[Points]) -> list[Points]:
     return [(points - low) / span for points in fronts]
 
 
+_APART = ("data.path", "data.validation_sha256")  # this one follows from splits_sha256
 _FOLLOW_FROM_SIZES = ("data.class_counts", "data.splits_sha256")
 
 
@@ -210,7 +211,7 @@ def _comparable(run: "Run") -> dict[str, Any]:
     facts["measured_on"] = run.environment.get("device")
     facts["precision"] = run.environment.get("precision")
     flat = flatten(facts)
-    return {key: value for key, value in flat.items() if key != "data.path" and value is not None}
+    return {key: value for key, value in flat.items() if key not in _APART and value is not None}
 
 
 def _value(facts: Mapping[str, Any], key: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from attnas.core import InputError
 from attnas.evaluator.latency import measure_reference
-from attnas.results import Run, difference_to_plain, longest
+from attnas.results import Run, longest
 from attnas.search_loop import Observer, search
 
 
@@ -125,7 +125,7 @@ def test_trainings_go_on_from_their_checkpoints(tmp_path, monkeypatch):
     stored = Run.open(run.folder).trials[twice.number]
     assert (stored.schedule_epochs, stored.half_size) == (None, False)
     plain = {t.epochs: t for t in run.trials if t.architecture.is_plain}
-    found = difference_to_plain(twice, run.trials)
+    found = run.differences[twice.number]
     assert found.difference == pytest.approx(
         twice.metrics["accuracy"] - plain[2].metrics["accuracy"]
     )

@@ -1,3 +1,4 @@
+import argparse
 import json
 import math
 import subprocess
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import coverage_latency
+from benchmarks import coverage_latency, coverage_statistics
 from benchmarks.coverage import share
 
 ROOT = Path(__file__).parents[2]
@@ -73,3 +74,14 @@ def test_before_a_slow_network_had_one_pair_and_now_it_has_six():
     assert (before.pairs, before.high - before.low) == (1, 0.0)
     assert now.pairs >= 6
     assert now.low < 715.0 < now.high
+
+
+def test_marks_and_confirmations_are_judged_where_nothing_differs(tmp_path):
+    options = argparse.Namespace(seed=0, quick=True, tables=None)
+    for part in (coverage_statistics.marks, coverage_statistics.confirmations):
+        claims = part(options)["claims"]
+        assert {claim["method"] for claim in claims} == {"before", "now"}
+        assert {claim["of"] for claim in claims} == {20}
+        now = sum(claim["held"] for claim in claims if claim["method"] == "now")
+        before = sum(claim["held"] for claim in claims if claim["method"] == "before")
+        assert now > before
