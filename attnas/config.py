@@ -125,7 +125,7 @@ class DeviceConfig(OpenSection):
 class StrategyConfig(OpenSection):
     """What proposes architectures. Further keys are settings of the strategy."""
 
-    name: str = Field("local", description="`attnas strategies` lists all")
+    name: str = Field("model", description="`attnas strategies` lists all")
 
 
 class TaskConfig(OpenSection):

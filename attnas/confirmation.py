@@ -17,7 +17,7 @@ from attnas.results import (
 )
 from attnas.search_space import Architecture
 
-from .config import parse_config
+from .config import Config, parse_config
 from .problem import make_problem
 from .setup import in_its_precision, make_start, make_trainer
 
@@ -48,13 +48,7 @@ def confirm(
     """
     if seeds < 2:
         raise InputError("a spread needs at least 2 seeds.", key="--seeds")
-    config = in_its_precision(parse_config(run.config, file=str(run.folder)), run)
-    if config.evaluator is not None:
-        raise InputError("it replayed a table: there is nothing to train.", file=str(run.folder))
-    if data_path is not None and config.data is not None:
-        config = config.model_copy(
-            update={"data": config.data.model_copy(update={"path": data_path})}
-        )
+    config = _config(run, data_path)
     winner = run.best()
     problem = make_problem(config)
     data = problem.data
@@ -88,6 +82,17 @@ def confirm(
     )
     write_confirmation(confirmation, run.folder / CONFIRMATION_FILE)
     return confirmation
+
+
+def _config(run: Run, data_path: str | None) -> Config:
+    """The run's config, in its precision and with the data where they are now."""
+    config = in_its_precision(parse_config(run.config, file=str(run.folder)), run)
+    if config.evaluator is not None:
+        raise InputError("it replayed a table: there is nothing to train.", file=str(run.folder))
+    if data_path is None or config.data is None:
+        return config
+    moved = config.data.model_copy(update={"path": data_path})
+    return config.model_copy(update={"data": moved})
 
 
 def _looks(run: Run, seeds: int, epochs: int) -> tuple[int, ...]:

@@ -39,7 +39,7 @@ def make_facts(config: Config, problem: Problem, plain: Screening) -> dict[str, 
         "data": dict(data.facts) if data is not None else {},
         "device": config.device.model_dump(),
         "recipe": config.training.model_dump(exclude_none=True),
-        "training_function": _function_facts(config, problem),
+        "training_function": function_facts(config, problem),
         "strategy": config.strategy.model_dump(),
         "seed": config.seed,
         "space_size": space.size,
@@ -65,7 +65,7 @@ def _descriptions(config: Config, problem: Problem) -> dict[str, dict[str, Any]]
     return found
 
 
-def _function_facts(config: Config, problem: Problem) -> dict[str, str] | None:
+def function_facts(config: Config, problem: Problem) -> dict[str, str] | None:
     """Name and digest of the source of a training of one's own."""
     if problem.function is None:
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
+from torch import nn
 
 from attnas.core import (
     AttnasError,
@@ -28,7 +29,7 @@ from attnas.evaluator import (
     training_record,
 )
 from attnas.results import load_export
-from attnas.search_space import Checkpoint, build
+from attnas.search_space import Architecture, Checkpoint, build
 
 from .setup import training_device
 from .terminal import check_writable
@@ -70,13 +71,7 @@ def train_exported(
     seen = ["train"] if hold_out_validation else ["train", "validation"]
     if not hold_out_validation:
         data = replace(data, train=joined(data.train, data.validation))
-    if data.input_shape != architecture.backbone.input_shape:
-        raise InputError(
-            f"the inputs are {data.input_shape}; the architecture was made for "
-            f"{architecture.backbone.input_shape}.",
-            key="data",
-            file=str(exported),
-        )
+    _check_shape(data, architecture, str(exported))
     network = build(architecture, seed=seed)
     checkpoint = _checkpoint(document, recipe, task, seed, weights, len(data.train))
     goes_on = " Going on from its checkpoint." if checkpoint.file.exists() else ""
@@ -98,13 +93,27 @@ def train_exported(
         )
     except TrainingFailed as error:
         raise AttnasError(f"the training failed: {error}.") from error
-    state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-    with writing(weights, named=False):
-        replace_file(weights, save(state, training_record(data, seen)))
+    _write(weights, network, training_record(data, seen))
     checkpoint.delete()
     with suppress(OSError):  # not empty: another training of the file left its state
         checkpoint.file.parent.rmdir()
     return result
+
+
+def _check_shape(data: Data, architecture: Architecture, file: str) -> None:
+    wanted = architecture.backbone.input_shape
+    if data.input_shape != wanted:
+        raise InputError(
+            f"the inputs are {data.input_shape}; the architecture was made for {wanted}.",
+            key="data",
+            file=file,
+        )
+
+
+def _write(weights: Path, network: nn.Module, record: Mapping[str, str]) -> None:
+    state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    with writing(weights, named=False):
+        replace_file(weights, save(state, dict(record)))
 
 
 def _checkpoint(

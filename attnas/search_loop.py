@@ -34,7 +34,7 @@ from attnas.strategies import Recommended, Strategy
 from .config import Config, parse_config, read_content, read_from
 from .coordinator import Coordinator
 from .engines import Engine, engine
-from .facts import make_facts, screening_from
+from .facts import function_facts, make_facts, screening_from
 from .front_latency import remeasure_front
 from .objects import hand_over, with_objects
 from .observer import Observer
@@ -118,6 +118,7 @@ def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine
             _check_same_data(run, problem)
             _check_same_start(run, config, problem)
             _warn_of_other_machine(run, engine.environment(evaluator), observer)
+            _warn_of_other_function(run, function_facts(config, problem), observer)
         screen_by_table(config, problem, evaluator, observer)
         strategy = prepared(strategy, config, problem, evaluator, run.checkpoints, observer)
         if not run.trials:
@@ -281,4 +282,14 @@ def _warn_of_other_machine(run: Run, now: Mapping[str, Any], observer: Observer)
         observer.note(
             f"Note: {', '.join(changed)} are not as when the run began (environment.json): new "
             "trials may not compare with its earlier ones."
+        )
+
+
+def _warn_of_other_function(run: Run, now: Mapping[str, str] | None, observer: Observer) -> None:
+    """A training function of one's own that was edited trains otherwise."""
+    then = run.facts.get("training_function")
+    if then and now and then["sha256"] != now["sha256"]:
+        observer.note(
+            f"Note: the source of {now['name']} is not as when the run began: new trials may not "
+            "compare with its earlier ones."
         )

@@ -68,5 +68,6 @@ from .section import model_in as model_in
 from .section import validated as validated
 from .trial import State as State
 from .trial import Trial as Trial
+from .trial import epochs_text as epochs_text
 from .trial import excess_text as excess_text
 from .trial import violations_text as violations_text

@@ -61,7 +61,7 @@ class Trial:
 
     def _shown(self) -> list[tuple[str, str]]:
         """What a person wants to know of it: names and values."""
-        state = f"{self.state}, {self.epochs} epochs" if self.epochs else self.state
+        state = f"{self.state}, {epochs_text(self.epochs)}" if self.epochs else self.state
         shown = [(f"trial {self.number}", state), *self.architecture.by_name.items()]
         for name in in_order(self.metrics):
             figure = described(name)
@@ -79,6 +79,11 @@ class Trial:
     def violation(self) -> float:
         """The sum of the relative excesses, 0 if none."""
         return sum(self.violations.values())
+
+
+def epochs_text(epochs: int) -> str:
+    """'1 epoch', '4 epochs'."""
+    return f"{epochs} epoch{'' if epochs == 1 else 's'}"
 
 
 def violations_text(violations: Mapping[str, float], *, predicted: bool = False) -> str:

@@ -20,7 +20,7 @@ def summary(run: "Run") -> str:
         InputError: the run's confirmation cannot be read.
     """
     confirmation = read_confirmation(run.folder / CONFIRMATION_FILE)
-    if confirmation is not None:
+    if confirmation is not None and confirmation.winner is not None:
         return f"{headline(run)} {confirmation.verdict()}"
     best = recommended(run)
     if best is None or best.architecture.is_plain or not run.scored:

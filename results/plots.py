@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from attnas.core import Objective, Trial, Z, described, excess_text, in_order
+from attnas.core import Objective, Trial, Z, described, epochs_text, excess_text, in_order
 
 from .rows import plain_metrics, recommended
 
@@ -53,7 +53,7 @@ def hypervolume_figure(run: "Run") -> go.Figure:
 
 def hover(run: "Run", trial: Trial) -> str:
     """All of a trial for its hover box: a line a decision and a line a metric, HTML-escaped."""
-    lines = [f"<b>Trial {trial.number}</b>, {trial.epochs} epochs"]
+    lines = [f"<b>Trial {trial.number}</b>, {epochs_text(trial.epochs)}"]
     if trial.state != "complete":
         lines[0] += f", {trial.state}"
     lines += [f"{name}: {option}" for name, option in trial.architecture.by_name.items()]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from attnas.core import Metric, Trial, described, excess_text, in_order, write
+from attnas.core import Metric, Trial, described, epochs_text, excess_text, in_order, write
 
 from .confirmation import CONFIRMATION_FILE, Confirmation, read_confirmation
 from .database import shown as shown_url
@@ -232,8 +232,9 @@ def _confirmation(confirmation: Confirmation) -> str:
     seeds = ", ".join(map(str, confirmation.seeds))
     return (
         '<section aria-labelledby="confirmed"><h2 id="confirmed">Confirmation</h2>'
-        f'<p class="note">Trained again for {confirmation.epochs} epochs with the seeds {seeds}, '
-        f"scored on {confirmation.items:,} test items. The intervals are over seeds and items."
+        f'<p class="note">Trained again for {epochs_text(confirmation.epochs)} with the seeds '
+        f"{seeds}, scored on {confirmation.items:,} test items. The intervals are over seeds and "
+        "items."
         '</p><div class="scroll" role="region" aria-labelledby="confirmed" tabindex="0"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
     )

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from attnas.core import LATENCY, Trial, described
+from attnas.core import LATENCY, Trial, described, epochs_text
 
 from .cells import (
     NOISE,
@@ -80,7 +80,7 @@ def confirmation_table(confirmation: Confirmation) -> RenderableType:
             style="bold" if winner else "",
         )
     notes = Text(
-        f"{confirmation.items:,} test items, {confirmation.epochs} epochs, seeds "
+        f"{confirmation.items:,} test items, {epochs_text(confirmation.epochs)}, seeds "
         f"{', '.join(map(str, confirmation.seeds))}; best: recommended by the search before; "
         f"{NOISE} within noise.",
         style="dim",

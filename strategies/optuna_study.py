@@ -93,15 +93,12 @@ def ask(
     space: "SearchSpace",
     sampler: optuna.samplers.BaseSampler,
     running: "Sequence[Architecture]",
-    *,
-    jointly: bool,
 ) -> "Architecture":
     """What the sampler would evaluate next while `running` are in flight.
 
-    `jointly` asks for all decisions at once, else one after the other, each for itself. Leaves
-    the study, which `new_study` made, as it was, for samplers: what was added for the question
-    is marked failed, which they pass over. Where all decisions are frozen it is the one
-    architecture of the space.
+    It is asked for one decision after the other, each for itself. Leaves the study, which
+    `new_study` made, as it was, for samplers: what was added for the question is marked failed,
+    which they pass over. Where all decisions are frozen it is the one architecture of the space.
     """
     known = distributions(space)
     asked = add_running(study, {}, {})
@@ -111,13 +108,10 @@ def ask(
         _running(parameters(space, a), known, asked.number + 1 + i) for i, a in enumerate(running)
     ]
     try:
-        if jointly:
-            values = sampler.sample_relative(study, asked, known)
-        else:
-            values = {
-                name: sampler.sample_independent(study, asked, name, options)
-                for name, options in known.items()
-            }
+        values = {
+            name: sampler.sample_independent(study, asked, name, options)
+            for name, options in known.items()
+        }
     finally:
         storage.shown = []
     study.tell(asked.number, state=TrialState.FAIL)

@@ -113,7 +113,7 @@ def _ask(
         else:
             _REPLAYED.remove(replayed)  # comes back only if nothing goes wrong on the way
         _extend(replayed, trials[len(replayed.trials) :])
-        proposed = ask(replayed.study, of.space, sampler, running, jointly=False)
+        proposed = ask(replayed.study, of.space, sampler, running)
         _REPLAYED[:] = [*_REPLAYED[1 - CACHED :], replayed]
     return proposed
 

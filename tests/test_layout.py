@@ -191,6 +191,7 @@ def test_the_public_names_are_these_and_all_load():
         "import attnas.core as c; [getattr(c, name) for name in c.__all__]",
         "from attnas.entry import run_command; run_command(['--help'])",
         "from attnas.entry import run_command; run_command(['search', '--help'])",
+        "from attnas.strategies import STRATEGIES; STRATEGIES['random'], STRATEGIES['model']",
     ],
 )
 def test_import_and_help_load_nothing_heavy(code):

@@ -48,7 +48,7 @@ def finish(coordinator, evaluator, task):
     return coordinator.finish(task, trial)
 
 
-@pytest.mark.parametrize("strategy", ["random", "evolution", "local", "nsga2", "tpe"])
+@pytest.mark.parametrize("strategy", ["random", "evolution", "local", "model", "nsga2", "tpe"])
 def test_what_is_in_flight_is_never_handed_out_again(settings, tmp_path, strategy):
     settings["strategy"] = {"name": strategy}
     rng, flying, tasks = random.Random(0), [], []

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import linecache
 import sys
 from functools import partial
 
@@ -395,6 +396,19 @@ def test_a_training_of_ones_own_is_searched_and_confirmed_by_its_metric(search, 
     assert (confirmed["metric"], confirmed["test_items"]) == ("mean_error", 50)
     attnas_says("export", "means", "-o", "best.json")
     assert run_command(["train", "best.json"]) == 2
+
+
+def test_a_training_that_was_edited_is_told_when_a_run_goes_on(search, attnas_says, here):
+    config = {**FUNCTION, "training": {"function": "own:fit_alone", "epochs": 1}}
+    search(config, budget={"trials": 2})
+    (here / "means.yaml").write_text(yaml.safe_dump({**config, "budget": {"trials": 3}}))
+    (here / "own.py").write_text(OWN.replace("1.0 / (epochs +", "1.5 / (epochs +"))
+    sys.modules.pop("own")
+    for registered in (DECISIONS._found, DECISIONS._defined):
+        registered.pop("size", None)
+    linecache.checkcache()
+    said = attnas_says("search", "means.yaml")[1]
+    assert "Note: the source of own:fit_alone is not as when the run began" in said
 
 
 def test_a_training_without_scores_is_searched_but_cannot_be_confirmed(search, attnas_says, capsys):

@@ -54,7 +54,7 @@ def test_the_same_call_goes_on_with_a_larger_budget(settings, tmp_path):
     assert proposals(resumed) == proposals(whole)
 
 
-@pytest.mark.parametrize("strategy", ["random", "nsga2", "local"])
+@pytest.mark.parametrize("strategy", ["random", "nsga2", "local", "model"])
 def test_a_space_that_is_used_up_ends_the_search_and_is_told(settings, tmp_path, strategy):
     settings["search_space"] = {**settings["search_space"], "blocks": ["none", "eca"]}
     settings["budget"] = {"trials": 40}

@@ -16,16 +16,15 @@ from attnas.search_space import (
 )
 from attnas.strategies import make_strategy
 
+TRIALS = 50  # of a usual run
 OBJECTIVES = (Objective("accuracy", "max"), Objective("latency_ms", "min"))
 BLOCKS = ("se", "cbam", "scse", "gc", "coord", "cse")
 OPTIONS = (
     "none",
     *(str(AttentionOption(b, r, p)) for b in BLOCKS for r in (4, 8) for p in ("residual", "post")),
 )
-TRIALS = {"gp": 8}
 VARIANTS_BOUND = 10.9  # of the latency in `space_of_variants`; about half of it is feasible
 SETTINGS = {
-    "gp": {"initial": 5},
     "evolution": {"population": 8, "tournament": 3},
     "nsga2": {"population": 8},
     "nni:Evolution": {"population_size": 8},
@@ -75,11 +74,6 @@ def make(name, space, *, seed=7, objectives=OBJECTIVES, **settings):
     """A strategy that leaves its uniform start early."""
     chosen = {**SETTINGS.get(name, {}), **settings}
     return make_strategy(name, space=space, objectives=objectives, epochs=3, seed=seed, **chosen)
-
-
-def usual_trials(name):
-    """How many trials a test can afford."""
-    return TRIALS.get(name, 50)
 
 
 def genes(architecture):
@@ -164,12 +158,12 @@ def simulate_parallel(strategy, trials, workers, evaluate=half_feasible):
 
 
 def usual_run(name):
-    return simulate(make(name, space_of(5, 6, 7)), usual_trials(name))
+    return simulate(make(name, space_of(5, 6, 7)), TRIALS)
 
 
 def run_on_variants(name, *, seed=7, finished=()):
-    trials = min(25, usual_trials(name))
-    return simulate(make(name, space_of_variants(), seed=seed), trials, scored_variant, finished)
+    strategy = make(name, space_of_variants(), seed=seed)
+    return simulate(strategy, 25, scored_variant, finished)
 
 
 def texts(trials):

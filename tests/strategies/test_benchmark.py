@@ -30,7 +30,7 @@ def test_the_comparison_runs_and_writes_what_it_prints(benchmark, tmp_path, caps
 
 
 def test_finding_the_whole_front_is_a_share_of_one(benchmark):
-    problem = benchmark("strategies").synthetic("rugged", options=3)
+    problem = benchmark("problems").synthetic("rugged", options=3)
     feasible = np.flatnonzero(problem.feasible)
     assert len(feasible) == pytest.approx(problem.space.size / 2, abs=1)
     assert problem.hypervolume_share(feasible) == pytest.approx(1)
@@ -40,7 +40,7 @@ def test_finding_the_whole_front_is_a_share_of_one(benchmark):
 
 def test_a_search_trains_only_what_meets_the_bound(benchmark):
     module = benchmark("strategies")
-    problem = module.synthetic("additive", options=3)
+    problem = benchmark("problems").synthetic("additive", options=3)
     strategy = module.make_strategy(
         "random", space=problem.space, objectives=module.OBJECTIVES, epochs=1, seed=0
     )
@@ -55,6 +55,27 @@ def test_the_mark_says_which_is_better_only_when_it_is_sure(benchmark):
     assert mark(control - 0.1, control) == "-"
     assert mark(control, control) == "="
     assert mark(control[:3] + 0.1, control) == "="  # too few to be sure
+
+
+def test_the_first_and_those_within_its_noise_are_named(benchmark):
+    """Paired over the seeds, for the checkpoints that a strategy has."""
+    noise = np.random.default_rng(0).normal(size=(40, 2))
+    results = {
+        "best": {"checkpoints": [20, 40], "hypervolume": noise + 1},
+        "near": {"checkpoints": [20, 40], "hypervolume": noise[::-1] + 0.95},
+        "worse": {"checkpoints": [20, 40], "hypervolume": noise[:30] + 0.8},
+        "short": {"checkpoints": [20], "hypervolume": noise[:, :1] + 0.9},
+    }
+    found = benchmark("strategies").first(results, "hypervolume")
+    assert found == {20: ["best", "near"], 40: ["best", "near"]}
+
+
+def test_problems_of_tables_need_their_folder(benchmark, capsys):
+    with pytest.raises(SystemExit):
+        benchmark("strategies").parse(["--problems", "recorded", "macro"])
+    assert "macro: name the folder of the tables with --tables" in capsys.readouterr().err
+    parsed = benchmark("strategies").parse(["--tables", "elsewhere"])
+    assert {"macro", "accel", "recorded"} <= set(parsed.problems)
 
 
 def test_a_table_is_recorded_goes_on_and_loads(benchmark, tmp_path):

@@ -27,7 +27,7 @@ BORROWED = {  # by the library that each needs
 }
 PROPOSING = [name for name in STRATEGIES if name not in preparing_strategies()]
 PROPOSING += [name for name, library in BORROWED.items() if find_spec(library)]
-CONTROLS = ("random", "grid", "gp", *BORROWED)  # not tested against random search
+CONTROLS = ("random", "grid", *BORROWED)  # not tested against random search
 every_strategy = pytest.mark.parametrize("name", PROPOSING)
 every_drawing_strategy = pytest.mark.parametrize("name", [n for n in PROPOSING if n != "grid"])
 
@@ -56,7 +56,7 @@ def test_proposals_depend_on_history_and_seed_only(simulation, usual, name):
 @every_drawing_strategy
 def test_another_seed_gives_other_proposals(simulation, usual, name):
     strategy = simulation.make(name, simulation.space_of(5, 6, 7), seed=8)
-    assert simulation.simulate(strategy, 10 if name != "gp" else 5) != usual(name)[:10]
+    assert simulation.simulate(strategy, 10) != usual(name)[:10]
 
 
 @every_strategy
@@ -71,7 +71,7 @@ def test_the_global_generators_are_left_alone(simulation, usual, name):
 @every_strategy
 def test_a_resumed_run_equals_an_unbroken_one(simulation, usual, name):
     unbroken = usual(name)
-    for stop in (6,) if name == "gp" else (1, 9, 31, 49):
+    for stop in (1, 9, 31, 49):
         strategy = simulation.make(name, simulation.space_of(5, 6, 7))  # equal, not the same
         kept = [replace(trial, metrics=dict(trial.metrics)) for trial in unbroken[:stop]]
         assert simulation.simulate(strategy, len(unbroken), finished=kept) == unbroken
@@ -85,9 +85,8 @@ def test_one_call_does_not_change_the_next(simulation, usual, name):
     last = History(tuple(trials[:-1]), (), len(trials) - 1)
     strategy.propose(History(tuple(trials[:6]), (), 6))
     flipped = [replace(t, metrics={**t.metrics, "accuracy": 0.5}) for t in trials[:-1]]
-    if name != "gp":
-        strategy.propose(History(tuple(flipped), (), len(flipped)))
-        strategy.propose(History(last.finished, (Proposal(space.plain, 3),), 80))
+    strategy.propose(History(tuple(flipped), (), len(flipped)))
+    strategy.propose(History(last.finished, (Proposal(space.plain, 3),), 80))
     assert strategy.propose(last).architecture == trials[-1].architecture
 
 
@@ -129,8 +128,8 @@ def test_equal_scores_do_not_stop_or_repeat_it(simulation, name):
         return Trial(number, architecture, epochs, "complete", metrics)
 
     strategy = simulation.make(name, simulation.space_of(4, 4, 4))
-    trials = simulation.simulate(strategy, 7 if name == "gp" else 40, constant)
-    assert len(set(simulation.begun(trials))) == (7 if name == "gp" else 40)
+    trials = simulation.simulate(strategy, 40, constant)
+    assert len(set(simulation.begun(trials))) == 40
 
 
 @every_strategy
@@ -146,7 +145,7 @@ def test_it_goes_on_where_nothing_is_feasible(simulation, name):
 
 @every_strategy
 def test_a_used_up_space_ends_it_after_each_architecture_once(simulation, name):
-    space = simulation.space_of(2, 1, 4) if name == "gp" else simulation.space_of(3, 1, 4)
+    space = simulation.space_of(3, 1, 4)
     trials = simulation.simulate(simulation.make(name, space), 100)
     assert {t.architecture for t in trials} == set(space.enumerate())
     assert len(set(simulation.begun(trials))) == len(trials)
@@ -166,9 +165,9 @@ def test_what_a_constraint_ruled_out_is_not_tried_at_another_fidelity(simulation
 @every_strategy
 def test_what_is_in_flight_is_not_proposed(simulation, name):
     strategy = simulation.make(name, simulation.space_of(3, 3, 2))
-    proposals = simulation.simulate_parallel(strategy, 9 if name == "gp" else 18, workers=4)
+    proposals = simulation.simulate_parallel(strategy, 18, workers=4)
     assert len(set(simulation.begun(proposals))) == len(proposals)
-    assert len(proposals) == (9 if name == "gp" else 18)
+    assert len(proposals) == 18
 
 
 @every_strategy
@@ -188,7 +187,7 @@ def test_failed_trials_are_not_repeated(simulation, name):
         return Trial(number, architecture, epochs, "failed", latency, reason="diverged")
 
     strategy = simulation.make(name, simulation.space_of(4, 4, 4))
-    trials = simulation.simulate(strategy, 8 if name == "gp" else 30, failing)
+    trials = simulation.simulate(strategy, 30, failing)
     assert len(set(simulation.begun(trials))) == len(trials)
 
 
@@ -217,9 +216,7 @@ def test_trials_that_others_proposed_are_learned_from_or_passed_over(simulation,
     others = [space.plain, *(space.at(i) for i in (3, 50, 77, 90, 101, 118))]
     assert others[0] not in space
     history = [simulation.scored(a, i) for i, a in enumerate(others)]
-    trials = simulation.simulate(
-        simulation.make(name, space), 9 if name == "gp" else 30, finished=history
-    )
+    trials = simulation.simulate(simulation.make(name, space), 30, finished=history)
     assert all(trial.architecture in space for trial in trials[1:])
     assert len(set(simulation.begun(trials))) == len(trials)
 
@@ -235,7 +232,7 @@ def test_any_number_of_objectives_will_do(simulation, name, metrics):
 
     objectives = [Objective(m, "max" if m == "accuracy" else "min") for m in metrics]
     strategy = simulation.make(name, simulation.space_of(4, 4, 4), objectives=objectives)
-    trials = simulation.simulate(strategy, 7 if name == "gp" else 30, scored)
+    trials = simulation.simulate(strategy, 30, scored)
     assert len(set(simulation.begun(trials))) == len(trials)
 
 
@@ -249,10 +246,7 @@ def test_it_takes_any_number_of_decisions(simulation, name):
 def test_of_options_that_coincide_one_is_proposed(simulation, name):
     """Arguments, depth and single units: combinations of options that are one network."""
     space = simulation.space_of_variants()
-    given = [simulation.scored_variant(space.at(i), i) for i in range(54 if name == "gp" else 0)]
-    trials = simulation.simulate(
-        simulation.make(name, space), 200, simulation.scored_variant, finished=given
-    )
+    trials = simulation.simulate(simulation.make(name, space), 200, simulation.scored_variant)
     assert {t.architecture for t in trials} == set(space.enumerate())
     assert len(set(simulation.begun(trials))) == len(trials)
     assert len({str(build(t.architecture, seed=0)) for t in trials}) == space.size == 60
@@ -270,7 +264,7 @@ def test_where_options_coincide_history_and_seed_decide(simulation, on_variants,
 
 @every_strategy
 def test_where_options_coincide_what_is_in_flight_is_not_proposed(simulation, name):
-    space, trials = simulation.space_of_variants(), 9 if name == "gp" else 60
+    space, trials = simulation.space_of_variants(), 60
     strategy = simulation.make(name, space)
     proposals = simulation.simulate_parallel(strategy, trials, 4, simulation.scored_variant)
     assert len(set(simulation.begun(proposals))) == len(proposals) == trials
@@ -287,7 +281,7 @@ def test_other_spellings_and_options_in_the_history_do_not_stop_it(simulation, n
     assert not any(trial.architecture in space for trial in history)
     trials = simulation.simulate(
         simulation.make(name, space),
-        9 if name == "gp" else 30,
+        30,
         simulation.scored_variant,
         finished=history,
     )
