@@ -8,11 +8,14 @@ TYPES := build/types/attnas
 
 .PHONY: demo test suite lint types docs clean
 
+# torchvision wants a torch of its own, with CUDA; the tests need the Python parts of these three.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "attnas needs Python 3.11 to 3.13; make PYTHON=python3.11"'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check huggingface_hub regex tokenizers -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps timm torchvision transformers -c constraints.txt
 	touch $@
 
 demo: $(INSTALLED)

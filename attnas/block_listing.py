@@ -1,15 +1,20 @@
 """The attention blocks as rows of a table, and as the page docs/blocks.md."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from statistics import median
-from typing import Any, get_args
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, get_args
 
 from attnas.core import InputError, unknown
-from attnas.evaluator import complexity, device
 from attnas.search_space import BLOCKS, Block, Family
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FIGURES = Path(__file__).with_name("block_figures.json")
+"""The rows of our own blocks, which `write_figures` computes: listing them loads no torch."""
 
 CHANNELS, SIDE = 64, 32
 """The map that figures are given for."""
@@ -35,9 +40,11 @@ def block_rows(
     if order not in ORDERS or (order == "latency" and not measure):
         hint = " Add --measure." if order == "latency" else ""
         raise InputError(f"cannot sort by '{order}': {', '.join(ORDERS)}.{hint}", key="--sort")
-    chosen = [entry for _, entry in BLOCKS.items() if family in (None, entry.family)]
-    rows = [_row(entry) for entry in chosen]
+    kept = _kept_figures()
+    rows = [dict(kept[name]) if name in kept else _row(BLOCKS[name]) for name in BLOCKS]
+    rows = [row for row in rows if family in (None, row["family"])]
     if measure:
+        chosen = [BLOCKS[row["block"]] for row in rows]
         for row, ms in zip(rows, _latencies(chosen), strict=True):
             row["latency_ms"] = ms
     key = {"params": "params_at_64", "flops": "flops_at_64", "latency": "latency_ms"}.get(order)
@@ -68,6 +75,28 @@ def block_table(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**entry, "paper": paper} for entry, paper in zip(shown, papers, strict=True)]
 
 
+def figures() -> dict[str, dict[str, Any]]:
+    """The row of each of our own blocks by name, computed."""
+    entries = [entry for _, entry in BLOCKS.items() if _is_ours(entry)]
+    return {entry.name: _row(entry) for entry in entries}
+
+
+def write_figures() -> None:
+    """Computes the rows of our own blocks anew and keeps them in `FIGURES`."""
+    FIGURES.write_text(json.dumps(figures(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _is_ours(entry: Block) -> bool:
+    return entry.module.__module__.startswith("attnas.search_space.blocks.")
+
+
+def _kept_figures() -> Mapping[str, dict[str, Any]]:
+    """The rows in `FIGURES` but those of blocks that a user has put in the place of ours."""
+    others = {entry.name for entry in BLOCKS.loaded() if not _is_ours(entry)}
+    rows = json.loads(FIGURES.read_text("utf-8"))
+    return {name: row for name, row in rows.items() if name not in others}
+
+
 def _row(entry: Block) -> dict[str, Any]:
     ratio = _usual_ratio(entry)
     return {
@@ -87,6 +116,8 @@ def _row(entry: Block) -> dict[str, Any]:
 
 @cache
 def _flops(entry: Block) -> int:
+    from attnas.evaluator import complexity
+
     return complexity(_made(entry), (CHANNELS, SIDE, SIDE)).flops
 
 
@@ -110,12 +141,14 @@ def _usual_ratio(entry: Block) -> int | None:
     return 16 if 16 in known else known[len(known) // 2] if known else None
 
 
-def _made(entry: Block) -> nn.Module:
+def _made(entry: Block) -> "nn.Module":
     return entry.make(CHANNELS, _usual_ratio(entry), identity_start=False, size=(SIDE, SIDE))
 
 
 def _latencies(chosen: Sequence[Block]) -> list[float]:
     """Median milliseconds of one image by block, on one thread of this machine's processor."""
+    from attnas.evaluator import device
+
     on = device("torch-cpu")
     found = []
     with on.measuring():

@@ -9,16 +9,28 @@ from typing import Annotated
 
 import typer
 
+from . import listing_commands as listing
+from .parameters import (
+    AsCsv,
+    AsJson,
+    ConfigFile,
+    DataPath,
+    Output,
+    Overrides,
+    RunName,
+    Runs,
+    Trusted,
+)
 from .terminal import (
     check_writable,
     open_run,
     print_front,
-    print_rows,
     read_bounds,
     say,
     stderr,
     stdout,
     trial_of,
+    write_onnx,
     write_text,
 )
 
@@ -30,19 +42,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Runs = Annotated[Path, typer.Option("--runs", help="The folder that the runs are in.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder.")]
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The config, a YAML file.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Overrides a key: --set dotted.key=value.")
-]
-DataPath = Annotated[
-    str | None, typer.Option("--data", help="Where the data are now, if they moved.")
-]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON to standard output.")]
-AsCsv = Annotated[bool, typer.Option("--csv", help="CSV to standard output.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -97,6 +96,17 @@ def search(
 
 
 @app.command()
+def inspect(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Shows where blocks can be placed in the config's network, as a section to paste."""
+    from . import inspection
+    from .config import load_config, read_from
+
+    with read_from(config):
+        found = inspection.inspect(load_config(config, overrides or ()))
+    print(json.dumps(found, indent=2) if as_json else inspection.as_config(found))
+
+
+@app.command()
 def profile(
     config: ConfigFile,
     overrides: Overrides = None,
@@ -118,25 +128,27 @@ def profile(
     if as_json:
         print(json.dumps(found, indent=2))
     else:
-        shown = [
-            row | {part: round(row[part], 3) for part in ("ms", "standard_error")}
-            for row in found["entries"]
-        ]
+        figures = ("ms", "standard_error")
+        shown = [row | {f: round(row[f], 3) for f in figures} for row in found["entries"]]
         stdout().print(listing_table(shown))
 
 
 @app.command()
 def pareto(
-    run: RunName, runs: Runs = Path("runs"), as_json: AsJson = False, as_csv: AsCsv = False
+    run: RunName,
+    runs: Runs = Path("runs"),
+    trust: Trusted = False,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Shows the front: the feasible trials that no other one dominates."""
-    from attnas.results import pareto_frame, pareto_rows
+    from attnas import results
 
-    loaded = open_run(run, runs)
+    loaded = open_run(run, runs, trust)
     if as_json:
-        print(json.dumps(pareto_rows(loaded), indent=2))
+        print(json.dumps(results.pareto_rows(loaded), indent=2))
     elif as_csv:
-        print(pareto_frame(loaded).to_csv(index=False), end="")
+        print(results.pareto_frame(loaded).to_csv(index=False), end="")
     else:
         print_front(loaded)
 
@@ -146,12 +158,13 @@ def show(
     run: RunName,
     trial: Annotated[int, typer.Argument(metavar="TRIAL", help="The trial's number.")],
     runs: Runs = Path("runs"),
+    trust: Trusted = False,
     as_json: AsJson = False,
 ) -> None:
     """Shows one architecture: what is decided, and its metrics beside the plain backbone's."""
     from attnas.results import show_rows, show_table
 
-    loaded = open_run(run, runs)
+    loaded = open_run(run, runs, trust)
     chosen = trial_of(loaded, trial)
     if as_json:
         print(json.dumps(show_rows(loaded, chosen), indent=2))
@@ -160,11 +173,16 @@ def show(
 
 
 @app.command()
-def report(run: RunName, output: Output = None, runs: Runs = Path("runs")) -> None:
+def report(
+    run: RunName,
+    output: Output = None,
+    runs: Runs = Path("runs"),
+    trust: Trusted = False,
+) -> None:
     """Writes one self-contained interactive HTML page."""
     from attnas.results import report as write_report
 
-    loaded = open_run(run, runs)
+    loaded = open_run(run, runs, trust)
     path = output or loaded.folder / "report.html"
     write_report(loaded, path)
     say(f"Wrote {path}.")
@@ -177,13 +195,14 @@ def dashboard(
         int, typer.Option("--port", min=0, max=65535, help="Of the page; 0 takes any free one.")
     ] = 8080,
     runs: Runs = Path("runs"),
+    trust: Trusted = False,
 ) -> None:
     """Serves the report on localhost, as it is while the search goes on; Ctrl-C ends it."""
     from .dashboard import serve
 
-    with open_run(run, runs) as loaded:
+    with open_run(run, runs, trust) as loaded:
         folder = loaded.folder
-    serve(folder, port, say)  # which opens the run anew for each page
+    serve(folder, port, say, trust=trust)  # which opens the run anew for each page
 
 
 @app.command()
@@ -202,12 +221,13 @@ def export(
         Path | None, typer.Option("--python", help="Write a Python module too.")
     ] = None,
     runs: Runs = Path("runs"),
+    trust: Trusted = False,
 ) -> None:
     """Exports an architecture as YAML (or JSON, by suffix): the best one if none is named."""
     from attnas.core import InputError
     from attnas.results import export_python, write_export
 
-    loaded = open_run(run, runs)
+    loaded = open_run(run, runs, trust)
     if trial is not None and (maximum or minimum):
         raise InputError("give either --trial or bounds.", key="--trial")
     if trial is not None:
@@ -216,9 +236,8 @@ def export(
         bounds = read_bounds(loaded, maximum, "--max"), read_bounds(loaded, minimum, "--min")
         chosen = loaded.best(*bounds)
     path = output or loaded.folder / "best.yaml"
-    for more in (python, onnx):
-        if more is not None:
-            check_writable(more)
+    for more in filter(None, (python, onnx)):
+        check_writable(more)
     write_export(loaded, chosen, path)
     say(f"Wrote trial {chosen.number} ({chosen.architecture}) to {path}.")
     if not chosen.feasible:
@@ -231,11 +250,7 @@ def export(
         write_text(python, export_python(chosen.architecture, loaded.facts.get("plugins", ())))
         say(f"Wrote {python}.")
     if onnx is not None:
-        from attnas.evaluator import export_onnx
-        from attnas.search_space import build
-
-        network = build(chosen.architecture, seed=chosen.seed)
-        export_onnx(network, chosen.architecture.backbone.input_shape, onnx)
+        write_onnx(chosen, onnx)
         say(f"Wrote {onnx} (initial weights).")
 
 
@@ -269,6 +284,7 @@ def train(
             "--hold-out-validation", help="Weights that a search may begin with (init: FILE)."
         ),
     ] = False,
+    trust: Trusted = False,
     output: Output = None,
 ) -> None:
     """Trains an exported architecture fully and scores it on the test split."""
@@ -283,6 +299,7 @@ def train(
         weights=weights,
         say=say,
         hold_out_validation=hold_out_validation,
+        trust=trust,
     )
     figures = {name.removeprefix("validation_"): v for name, v in score.metrics.items()}
     print(json.dumps({f"test_{name}": value for name, value in figures.items()}))
@@ -298,6 +315,7 @@ def confirm(
     ] = None,
     data: DataPath = None,
     runs: Runs = Path("runs"),
+    trust: Trusted = False,
     as_json: AsJson = False,
 ) -> None:
     """Trains the front, the baselines and the plain backbone with new seeds: is the gain real?"""
@@ -305,7 +323,7 @@ def confirm(
 
     from .confirmation import confirm as run_confirm
 
-    loaded = open_run(run, runs)
+    loaded = open_run(run, runs, trust)
     confirmation = run_confirm(loaded, seeds=seeds, epochs=epochs, data_path=data, say=say)
     if as_json:
         print(json.dumps(confirmation.summary(), indent=2))
@@ -318,6 +336,7 @@ def confirm(
 def compare(
     names: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Runs to compare.")],
     runs: Runs = Path("runs"),
+    trust: Trusted = False,
     as_json: AsJson = False,
 ) -> None:
     """Shows fronts side by side: hypervolume, coverage, best."""
@@ -327,7 +346,7 @@ def compare(
 
     if len(names) < 2:
         raise InputError("give two runs or more.", key="RUN")
-    comparison = compare_runs([open_run(name, runs) for name in names])
+    comparison = compare_runs([open_run(name, runs, trust) for name in names])
     for warning in comparison.warnings:
         say(warning)
     if as_json:
@@ -336,55 +355,5 @@ def compare(
         stdout().print(compare_table(comparison))
 
 
-@app.command()
-def blocks(
-    family: Annotated[
-        str | None,
-        typer.Option("--family", help="channel, spatial, both, self-attention or mixer."),
-    ] = None,
-    sort: Annotated[
-        str, typer.Option("--sort", help="block, family, params, flops, latency or year.")
-    ] = "block",
-    measure: Annotated[
-        bool, typer.Option("--measure", help="The latency of each on this machine.")
-    ] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="The page docs/blocks.md.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Lists the attention blocks, with their costs at 64 channels on a 32 x 32 map."""
-    from .block_listing import block_rows, block_table
-    from .block_reference import markdown_blocks
-
-    if markdown:
-        print(markdown_blocks(), end="")
-        return
-    rows = block_rows(family=family, order=sort, measure=measure)
-    print_rows(rows if as_json else block_table(rows), as_json)
-
-
-@app.command()
-def strategies(as_json: AsJson = False) -> None:
-    """Lists the strategies."""
-    from .listings import strategy_rows
-
-    print_rows(strategy_rows(), as_json)
-
-
-@app.command()
-def devices(as_json: AsJson = False) -> None:
-    """Lists the devices, and which of them are usable here."""
-    from .listings import device_rows
-
-    print_rows(device_rows(), as_json)
-
-
-@app.command()
-def schema(
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="The reference of docs/config.md.")
-    ] = False,
-) -> None:
-    """Prints the config's JSON schema."""
-    from .reference import json_schema, markdown_reference
-
-    print(markdown_reference() if markdown else f"{json_schema()}\n", end="")
+for command in (listing.blocks, listing.strategies, listing.devices, listing.schema):
+    app.command()(command)

@@ -8,9 +8,19 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, model_validator
 
-from attnas.core import InputError, OpenSection, Section, model_in, validated
+from attnas.core import (
+    InputError,
+    OpenSection,
+    Section,
+    model_in,
+    parse_yaml,
+    shortened,
+    validated,
+    without_passwords,
+)
 from attnas.evaluator import Recipe
 
+from .backbone_config import BackboneConfig
 from .engine_config import EngineConfig
 from .yaml_file import read_yaml
 
@@ -33,36 +43,9 @@ class DataConfig(OpenSection):
         None,
         description="items that only `confirm` and `train` look at, where the source has none",
     )
-    split_seed: int = Field(0, ge=0, description="draws the splits, apart from the search's seed")
-
-
-class BackboneConfig(OpenSection):
-    """The network that gets the attention. Further keys are options of the named backbone."""
-
-    name: str | None = Field(None, description="one of ours: {backbones}")
-    factory: str | None = Field(
-        None, description="your own network: `package.module:function` that returns it"
+    split_seed: int = Field(
+        0, ge=0, lt=2**63, description="draws the splits, apart from the search's seed"
     )
-    arguments: dict[str, Any] = Field(
-        default_factory=dict, description="keyword arguments of the factory"
-    )
-    stages: dict[str, Any] | None = Field(
-        None, description="where blocks can be placed in your network: units and sites by stage"
-    )
-    input_shape: list[int] | None = Field(
-        None,
-        description="of one input, where there are no data: your own training has them",
-    )
-
-    @model_validator(mode="after")
-    def _one_of_name_and_factory(self) -> "BackboneConfig":
-        if (self.name is None) == (self.factory is None):
-            raise ValueError("give either 'name' (one of ours) or 'factory' (your own network)")
-        if self.factory is not None and self.stages is None:
-            raise ValueError(
-                "a 'factory' needs 'stages': the module paths where blocks can be placed"
-            )
-        return self
 
 
 class StageConfig(Section):
@@ -86,8 +69,8 @@ class SearchSpaceConfig(Section):
     )
     blocks: list[str] = Field(
         ["none", "se", "eca", "cbam"],
-        description="attention blocks to try (`attnas blocks`); `none` is no block; `gates`, "
-        "`mixers`, `units` and `light` stand for many",
+        description="attention blocks to try (`attnas blocks`); `none` is no attention, `keep` "
+        "what the network has already; `gates`, `mixers`, `units` and `light` stand for many",
     )
     ratios: list[int] = Field(
         [4, 8, 16], description="ratios to try; a block takes those that it knows, if any"
@@ -118,7 +101,7 @@ class DeviceConfig(OpenSection):
     """What latency is measured on."""
 
     name: str = Field("torch-cpu", description="`attnas devices` lists all")
-    threads: int = Field(1, ge=1, description="threads of the measured network")
+    threads: int = Field(1, ge=1, le=4096, description="threads of the measured network")
     batch_size: int = Field(1, ge=1, description="images in the batch whose time is measured")
 
 
@@ -176,7 +159,10 @@ class Config(Section):
     """A whole search."""
 
     name: str = Field(
-        "search", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the run's folder"
+        "search",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=200,
+        description="of the run's folder",
     )
     data: DataConfig | None = Field(
         default_factory=DataConfig,
@@ -211,7 +197,7 @@ class Config(Section):
     strategy: StrategyConfig = Field(default_factory=StrategyConfig, description="the searcher")
     training: Recipe = Field(default_factory=Recipe, description="brief training")
     budget: BudgetConfig = Field(default_factory=BudgetConfig, description="when to stop")
-    seed: int = Field(0, ge=0, description="of proposals, initial weights and data order")
+    seed: int = Field(0, ge=0, lt=2**63, description="of proposals, initial weights and data order")
     engine: EngineConfig = Field(
         default_factory=EngineConfig, description="what runs the trials: `local`, or `ray: {...}`"
     )
@@ -348,7 +334,8 @@ def read_from(file: str | Path) -> Iterator[None]:
 def _apply(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise InputError(f"cannot read '{override}'. Write --set dotted.key=value.", key="--set")
+        shown = without_passwords(shortened(override))
+        raise InputError(f"cannot read '{shown}'. Write --set dotted.key=value.", key="--set")
     *parents, last = key.split(".")
     place = content
     for parent in parents:
@@ -357,9 +344,10 @@ def _apply(content: dict[str, Any], override: str) -> None:
             raise InputError(f"'{parent}' in '{key}' is not a section.", key="--set")
         place = inner
     try:
-        place[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"the value of '{override}' is not valid YAML.", key="--set") from error
+        place[last] = parse_yaml(text)
+    except (yaml.YAMLError, ValueError) as error:
+        shown = without_passwords(shortened(override))
+        raise InputError(f"the value of '{shown}' is not valid YAML.", key="--set") from error
 
 
 def sections() -> Iterator[tuple[str, type[BaseModel]]]:

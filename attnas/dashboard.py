@@ -32,17 +32,17 @@ _PROBLEM = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>
 class _Pages:
     """The page of a run, made again when trials were added or measured again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, trust: bool = False) -> None:
+        self.folder, self.trust = folder, trust
         self._lock = threading.Lock()  # one page at a time: each takes a second to make
         self._made: tuple[str, str] | None = None
 
     def state(self) -> str:
-        with Run.open(self.folder) as run:
+        with Run.open(self.folder, trust=self.trust) as run:
             return _state(run)
 
     def page(self) -> str:
-        with self._lock, Run.open(self.folder) as run:
+        with self._lock, Run.open(self.folder, trust=self.trust) as run:
             state = _state(run)
             if self._made is None or self._made[0] != state:
                 script = _SCRIPT.format(state=state, milliseconds=1000 * REFRESH_SECONDS)
@@ -103,8 +103,8 @@ class Dashboard(ThreadingHTTPServer):
 
     daemon_threads = True  # a browser that keeps its connection does not keep the process
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.pages = _Pages(folder)
+    def __init__(self, folder: Path, port: int, trust: bool = False) -> None:
+        self.pages = _Pages(folder, trust)
         try:
             super().__init__((ADDRESS, port), _Handler)
         except (OSError, OverflowError) as error:
@@ -118,13 +118,15 @@ class Dashboard(ThreadingHTTPServer):
         return f"http://{ADDRESS}:{self.server_port}/"
 
 
-def serve(folder: Path, port: int, say: Callable[[str], None]) -> None:
+def serve(folder: Path, port: int, say: Callable[[str], None], *, trust: bool = False) -> None:
     """Serves the page of the run in that folder until Ctrl-C, with which the process ends.
+
+    `trust` as in `Run.open`.
 
     Raises:
         InputError: the port is in use or not allowed.
     """
-    with Dashboard(folder, port) as server:
+    with Dashboard(folder, port, trust) as server:
         say(f"{server.url} shows {folder.resolve().name} while it grows. Ctrl-C ends this.")
         try:
             server.serve_forever()

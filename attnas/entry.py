@@ -10,9 +10,12 @@ import traceback
 import typer
 
 from .command_line import app
+from .encoding import show_similar
 from .terminal import say
 
 INTERRUPTED = 130
+LONGEST = 2_000
+"""Bytes of a message; what is longer is no message for people."""
 
 # Newer versions of typer bring a click of their own, whose errors are not click's.
 _ClickException = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -32,12 +35,15 @@ def run_command(arguments: list[str], *, debug: bool = False) -> int:
     that is wrong is the input.
     """
     _show_notes()
+    show_similar()
     try:
         result = app(arguments, prog_name="attnas", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED
     except BrokenPipeError:
         return 0
+    except SystemExit as error:  # of code that a config names: our own commands return
+        return _told(f"code that the input names ended the program (SystemExit: {error}).", 1)
     except Exception as error:
         if debug and _has_a_place(error):
             traceback.print_exc()
@@ -82,10 +88,24 @@ def _report(error: Exception) -> int:
     from attnas.core import AttnasError
 
     if isinstance(error, AttnasError):
-        say(f"attnas: {error}")
-        return error.exit_code
+        return _told(str(error), error.exit_code)
     if isinstance(error, OSError):
-        say(f"attnas: {error.filename or 'file system'}: {error.strerror or error}.")
-        return 1
-    say(f"attnas: internal error: {type(error).__name__}: {error}. --debug shows the traceback.")
-    return 1
+        return _told(f"{error.filename or 'file system'}: {error.strerror or error}.", 1)
+    said = f"internal error: {type(error).__name__}: {error}."
+    return _told(f"{_bounded(said)} --debug shows the traceback.", 1)
+
+
+def _told(message: str, exit_code: int) -> int:
+    """Says what is wrong, within bounds and without passwords; the exit code."""
+    from attnas.core import without_passwords
+
+    say(f"attnas: {_bounded(without_passwords(message))}")
+    return exit_code
+
+
+def _bounded(message: str) -> str:
+    given = message.encode(errors="replace")
+    if len(given) <= LONGEST:
+        return message
+    head, tail = given[: LONGEST - 400], given[-300:]
+    return f"{head.decode(errors='ignore')} ... {tail.decode(errors='ignore')}"

@@ -52,7 +52,7 @@ def screen(proposal: Proposal, evaluator: Evaluator) -> Screened:
         screening = evaluator.screen(proposal.architecture)
     except EvaluatorLost:
         raise
-    except Exception as error:  # a candidate may fail in any way: the search goes on
+    except (Exception, SystemExit) as error:  # a candidate may fail in any way: the search goes on
         reason = _reason(error)
     # what is looked up takes no time: a replayed trial keeps the time that was recorded
     seconds = 0.0 if evaluator.latency is None else time.monotonic() - began
@@ -69,7 +69,7 @@ def train(proposal: Proposal, evaluator: Evaluator, on_epoch: OnEpoch) -> Traini
             lambda epoch, _: on_epoch(epoch, proposal.epochs),
             schedule_epochs=proposal.schedule_epochs,
         )
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return TrainingResult(seconds=time.monotonic() - began, failure=_reason(error))
 
 
@@ -134,7 +134,7 @@ def _near(screening: Screening) -> str:
     return ""
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, TrainingFailed):
         return f"{error.kind}: {error.reason}"
     return f"raised: {type(error).__name__}: {error}"

@@ -44,6 +44,7 @@ def train_exported(
     weights: Path,
     say: Callable[[str], None],
     hold_out_validation: bool = False,
+    trust: bool = False,
 ) -> TrainingResult:
     """Trains on all items but the test split and writes the weights as safetensors.
 
@@ -52,7 +53,7 @@ def train_exported(
     file says in its metadata which splits were trained on.
     The data, the task and the recipe are those of the search; `data_path` says where the data
     are now. A checkpoint beside the weights file is kept until the training ends: the same call
-    goes on where it was interrupted.
+    goes on where it was interrupted. `trust` as in `load_export`.
 
     Raises:
         InputError: the export or its data cannot be read, or the data are others, or `weights`
@@ -61,7 +62,7 @@ def train_exported(
             tried before it begins.
     """
     check_writable(weights)
-    architecture, document = load_export(exported)
+    architecture, document = load_export(exported, trust=trust)
     for key in ("data", "recipe"):
         if not isinstance(document.get(key), dict):
             raise InputError("must be a mapping, as an export has it.", key=key, file=str(exported))

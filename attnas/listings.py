@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from attnas.core import AttnasError
-from attnas.evaluator import DEVICES, device
+from attnas.evaluator import DEVICES, usable_here
 from attnas.strategies import STRATEGIES, borrowed_strategies
 
 
@@ -16,16 +15,7 @@ def strategy_rows() -> list[dict[str, Any]]:
 
 def device_rows() -> list[dict[str, Any]]:
     """One row a device: its name, whether it can be used here, and what it is."""
-    rows = []
-    for name, kind in DEVICES.items():
-        try:
-            device(name)
-            usable = "yes"
-        except AttnasError as error:
-            usable = str(error).removeprefix("device.name: ")
-        rows.append({"device": name, "usable_here": usable, "what": _first_line(kind.__doc__)})
-    return rows
-
-
-def _first_line(doc: str | None) -> str:
-    return (doc or "").strip().split("\n")[0]
+    return [
+        {"device": name, "usable_here": usable_here(name), "what": DEVICES.summary(name)}
+        for name in DEVICES
+    ]

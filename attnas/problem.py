@@ -15,11 +15,23 @@ from attnas.core import (
     import_plugins,
     metric,
 )
-from attnas.evaluator import OFFERED, Data, Table, Task, load_data, make_task, needed_by, taken_by
+from attnas.evaluator import (
+    OFFERED,
+    Data,
+    Table,
+    Task,
+    check_source,
+    device_class,
+    load_data,
+    make_task,
+    needed_by,
+    taken_by,
+)
 from attnas.search_space import Architecture, Backbone, SearchSpace, make_backbone
 
 from .baselines import read_baselines
 from .config import BackboneConfig, Config, DataConfig
+from .limits import check_arguments
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,7 @@ def make_problem(config: Config) -> Problem:
     if config.evaluator:
         needed = [*(o.metric for o in objectives), *(c.metric for c in constraints)]
         needed += config.metrics or []
+        _check_unused(config)
         table = _table(config, space, needed)
     baselines = read_baselines(config.baselines, space)
     if table is not None:
@@ -72,8 +85,20 @@ def make_problem(config: Config) -> Problem:
     return Problem(space, objectives, constraints, data, task, table, function, baselines)
 
 
+def _check_unused(config: Config) -> None:
+    """Options of data and device must be right also where a table is replayed."""
+    if config.data is not None:
+        check_source(config.data.source, config.data.path, config.data.options)
+    settings = config.device.model_dump(exclude_unset=True)
+    device_class(settings.pop("name", config.device.name), settings)
+
+
 def _space(config: Config, backbone: Backbone) -> SearchSpace:
     wanted = config.search_space
+    if wanted.backbone.name is not None:
+        for name, values in wanted.arguments.items():
+            for value in values:
+                check_arguments({name: value}, "search_space.arguments")
     try:
         return SearchSpace.create(
             backbone,
@@ -194,14 +219,30 @@ def read_backbone(config: BackboneConfig, data: Data | None, task: Task | None) 
                 key="search_space.backbone.name",
             )
         output = (len(data.classes),)
-    return make_backbone(
-        name=config.name,
-        factory=config.factory,
-        arguments={**config.arguments, **config.options},
-        stages=config.stages,
-        input_shape=shape,
-        output_shape=output,
-    )
+    arguments = {**config.arguments, **config.options, **_loaded(config)}
+    if config.name is not None:
+        check_arguments(arguments, "search_space.backbone")
+    try:
+        return make_backbone(
+            name=config.name,
+            factory=config.factory,
+            libraries=config.libraries,
+            arguments=arguments,
+            stages=config.stages,
+            input_shape=shape,
+            output_shape=output,
+        )
+    except SystemExit as error:
+        raise InputError(
+            f"'{config.factory}' ended the program (SystemExit) instead of returning a network.",
+            key="search_space.backbone.factory",
+        ) from error
+
+
+def _loaded(config: BackboneConfig) -> dict[str, Any]:
+    """What a library's model begins with, where the config says it."""
+    given = {"pretrained": config.pretrained, "weights": config.weights}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _check_metrics(config: Config) -> None:

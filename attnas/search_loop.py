@@ -15,6 +15,7 @@ from attnas.core import (
     Screening,
     described,
     import_plugins,
+    named_code,
     violations_text,
 )
 from attnas.evaluator import Evaluator
@@ -180,7 +181,7 @@ def _say_share_feasible(
         observer.preparing("screened for the feasible share", next(done), SHARE_SAMPLES)
         try:
             violations = evaluator.screen(architecture).violations
-        except Exception:  # it will be a failed trial if it is proposed
+        except (Exception, SystemExit):  # it will be a failed trial if it is proposed
             return False
         if violations:
             broken.append(violations)
@@ -206,7 +207,8 @@ def _existing_run(config: Config, runs: str | Path, problem: Problem) -> Run | N
     than that it differs from the run's.
     """
     folder = run_folder(config, runs)
-    run = Run.open(folder) if Run.exists(folder) else None
+    trusted = named_code(config.model_dump(mode="json"))  # the user runs this config
+    run = Run.open(folder, trust=trusted) if Run.exists(folder) else None
     differences = {} if run is None else _difference(run, config)
     if run is None or differences:
         _check_references(config, runs, problem, folder)

@@ -31,6 +31,7 @@ from attnas.results import Run
 from attnas.strategies import Preparing, Strategy, make_strategy
 
 from .config import Config
+from .limits import check_batch, check_runs
 from .observer import Observer
 from .problem import Problem
 
@@ -51,6 +52,7 @@ def make_evaluator(
         return TableEvaluator(
             problem.table, problem.constraints, problem.space.plain, config.training.epochs
         )
+    check_batch(config.device.batch_size, problem.space.backbone.input_shape)
     kept = None if checkpoints is None else checkpoints / "trials"
     asked = tuple(dict.fromkeys((*problem.metrics, *(config.metrics or ()))))
     screener = Screener(
@@ -236,5 +238,10 @@ def prepared(
 
 
 def run_folder(config: Config, runs: str | Path) -> Path:
-    """Where the run of this config lives."""
+    """Where the run of this config lives.
+
+    Raises:
+        InputError: `runs` is no folder.
+    """
+    check_runs(Path(runs))
     return Path(runs) / config.name

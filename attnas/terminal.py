@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from attnas.results import Run
 
 
-def open_run(run: str, runs: Path) -> "Run":
-    """The run of that name or folder."""
+def open_run(run: str, runs: Path, trust: bool = False) -> "Run":
+    """The run of that name or folder; `trust` lets it import the code that it names."""
     from attnas.results import Run
 
-    return Run.open(run, runs=runs)
+    return Run.open(run, runs=runs, trust=trust)
 
 
 def trial_of(run: "Run", number: int, key: str = "TRIAL") -> "Trial":
@@ -58,6 +58,15 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise AttnasError(f"{path}: cannot be written: {error.strerror}.") from error
+
+
+def write_onnx(trial: "Trial", path: Path) -> None:
+    """Writes the network of a trial, with the weights that its training began with, as ONNX."""
+    from attnas.evaluator import export_onnx
+    from attnas.search_space import build
+
+    network = build(trial.architecture, seed=trial.seed)
+    export_onnx(network, trial.architecture.backbone.input_shape, path)
 
 
 def check_writable(path: Path) -> None:

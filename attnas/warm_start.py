@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from attnas.core import AttnasError, InputError, Trial
+from attnas.core import AttnasError, InputError, Trial, named_code
 from attnas.results import Run
 from attnas.search_space import Backbone, SearchSpace, decision_from_dict
 
@@ -40,7 +40,7 @@ def remember_older(config: Config, facts: Mapping[str, Any], runs: str | Path) -
     """
     content = config.model_dump(mode="json", exclude_none=True)
     try:
-        older = Run.open(str(config.warm_start), runs=runs)
+        older = Run.open(str(config.warm_start), runs=runs, trust=named_code(content))
     except InputError as error:
         raise error.inside(key="warm_start") from error
     differing = list(_differences(older.facts, facts))
@@ -81,7 +81,7 @@ def warm_trials(
         raise AttnasError(
             f"{folder}: the run that this one began from is gone. Put it back, there or in {runs}."
         )
-    with Run.open(folder if Run.exists(folder) else moved) as older:
+    with Run.open(folder if Run.exists(folder) else moved, trust=named_code(facts)) as older:
         trials = older.recorded[:count]
         if _digest(trials) != remembered["digest"]:
             raise AttnasError(

@@ -22,11 +22,21 @@ Make = Callable[[int, Size], nn.Module]
 def timm_class(module: str, name: str) -> Any:
     """A class of timm, such as ("layers.eca", "EcaModule").
 
-    timm imports torchvision, whose wheel lacks its operators beside a torch for the CPU alone. No
-    class that is compared here runs them: the two that torchvision asks for get a schema.
-
     Raises:
         ModuleNotFoundError: timm, torchvision or the module is not installed.
+    """
+    declare_operators()
+    return getattr(importlib.import_module(f"timm.{module}"), name)
+
+
+def declare_operators() -> None:
+    """Makes torchvision, which timm needs, importable.
+
+    Its wheel lacks its operators beside a torch for the CPU alone. Nothing that is compared here
+    runs them: the two that torchvision asks for get a schema.
+
+    Raises:
+        ModuleNotFoundError: torchvision is not installed.
     """
     try:
         importlib.import_module("torchvision")
@@ -35,7 +45,6 @@ def timm_class(module: str, name: str) -> Any:
         for operator in ("nms", "qnms"):
             library.define(f"{operator}{_SCHEMA}")
         _kept.append(library)
-    return getattr(importlib.import_module(f"timm.{module}"), name)
 
 
 class OnTokens(nn.Module):

@@ -15,9 +15,12 @@ from .dominance import ranks as ranks
 from .dominance import share_of_box as share_of_box
 from .errors import AttnasError as AttnasError
 from .errors import InputError as InputError
+from .errors import brief as brief
 from .errors import first_line as first_line
 from .errors import nearest as nearest
+from .errors import shortened as shortened
 from .errors import unknown as unknown
+from .errors import without_passwords as without_passwords
 from .evaluation import Interval as Interval
 from .evaluation import OnEpoch as OnEpoch
 from .evaluation import Screening as Screening
@@ -52,6 +55,9 @@ from .objects import hand_over as hand_over
 from .objects import held_objects as held_objects
 from .objects import hold as hold
 from .objects import importable_name as importable_name
+from .plain_text import LARGEST as LARGEST
+from .plain_text import parse_json as parse_json
+from .plain_text import parse_yaml as parse_yaml
 from .ranking_reliability import LOSS as LOSS
 from .ranking_reliability import RECOMMENDATIONS_FILE as RECOMMENDATIONS_FILE
 from .ranking_reliability import RECOMMENDATIONS_FORMAT as RECOMMENDATIONS_FORMAT
@@ -71,3 +77,8 @@ from .trial import Trial as Trial
 from .trial import epochs_text as epochs_text
 from .trial import excess_text as excess_text
 from .trial import violations_text as violations_text
+from .trust import MARK as MARK
+from .trust import Trust as Trust
+from .trust import check_trust as check_trust
+from .trust import mark_of as mark_of
+from .trust import named_code as named_code

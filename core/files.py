@@ -13,6 +13,7 @@ from typing import Any, TextIO
 import yaml
 
 from .errors import AttnasError
+from .plain_text import parse_json, parse_yaml
 
 LOCK_FILE = "lock"
 
@@ -136,7 +137,7 @@ def read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise AttnasError(f"{path}: cannot be read: {error}.") from error
     try:
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        content = parse_json(text) if path.suffix == ".json" else parse_yaml(text)
     except (ValueError, yaml.YAMLError) as error:
         said = " ".join(str(error).split())
         raise AttnasError(f"{path}: the file is damaged: {said}. Restore a copy.") from error

@@ -55,7 +55,7 @@ def import_module(name: str, *, key: str, of: str = "") -> ModuleType:
     importlib.invalidate_caches()
     try:
         return importlib.import_module(name)
-    except Exception as error:  # whatever the user's module raises
+    except (Exception, SystemExit) as error:  # whatever the user's module raises
         named = f"'{name}' of '{of}'" if of else f"'{name}'"
         raise InputError(
             f"cannot import {named}: {type(error).__name__}: {error}. It must be installed or "

@@ -4,18 +4,36 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from .errors import InputError, nearest
+from .errors import InputError, brief, nearest, shortened, without_passwords
+
+_MOST_PROBLEMS = 5  # in one message
 
 
-class Section(BaseModel):
+class _NumbersAreNumbers(BaseModel):
+    """Refuses `true` and `false` where numbers are meant: Python reads them as 1 and 0."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields.get(info.field_name or "")
+        given = value if isinstance(value, list) else [value]
+        if field is not None and any(isinstance(v, bool) for v in given):
+            meant = _types_in(field.annotation)
+            if bool not in meant and meant & {int, float}:
+                truth = next(v for v in given if isinstance(v, bool))
+                raise ValueError(f"must be a number, not {truth}")
+        return value
+
+
+class Section(_NumbersAreNumbers):
     """A part of the config in which unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class OpenSection(BaseModel):
+class OpenSection(_NumbersAreNumbers):
     """A part whose further keys belong to what it names, and are checked by that."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -40,10 +58,13 @@ def validated(
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        problems = [_readable(model, e) for e in error.errors(include_url=False)]
+        wrong = error.errors(include_url=False)
+        problems = [_readable(model, e) for e in wrong[:_MOST_PROBLEMS]]
         distinct = [p.inside(key=key, file=file) for p in {p.key: p for p in problems}.values()]
         first, *others = distinct
         more = "".join(f"\n{problem}" for problem in others)
+        if len(wrong) > _MOST_PROBLEMS:
+            more += f"\n... and {len(wrong) - _MOST_PROBLEMS:,} more."
         raise InputError(first.problem + more, key=first.key, file=file) from None
 
 
@@ -56,6 +77,13 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
+def _types_in(annotation: Any) -> set[Any]:
+    """The types that stand in a field's type: int and NoneType of `list[int] | None`."""
+    if get_origin(annotation) in (Union, types.UnionType, list):
+        return set().union(*(_types_in(a) for a in get_args(annotation)))
+    return {annotation}
+
+
 def _readable(model: type[BaseModel], error: Any) -> InputError:
     """One of pydantic's errors as a sentence with its dotted key."""
     location = error["loc"]
@@ -64,28 +92,29 @@ def _readable(model: type[BaseModel], error: Any) -> InputError:
     key = ""
     for part in location:
         key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    key = shortened(key)
     kind, message = error["type"], error["msg"]
     if kind == "extra_forbidden":
         known = _known_keys(model, location[:-1])
         near = nearest(str(location[-1]), known)
         hint = f"Did you mean '{near}'?" if near else f"Known: {', '.join(known)}."
-        return InputError(f"unknown key '{location[-1]}'. {hint}", key=key)
+        return InputError(f"unknown key '{shortened(str(location[-1]))}'. {hint}", key=key)
     if kind in ("model_type", "dict_type"):
-        given = "empty" if error["input"] is None else repr(error["input"])
-        return InputError(f"must be a mapping of keys, not {given}.", key=key)
+        return InputError(f"must be a mapping of keys, not {brief(error['input'])}.", key=key)
     if kind == "too_short":
         return InputError("is empty: give at least one.", key=key)
     if kind == "string_type" and location and location[0] == "constraints":
         return InputError(
-            f"cannot read {error['input']!r}. Write it with its operator, as '<= 5'.", key=key
+            f"cannot read {brief(error['input'])}. Write it with its operator, as '<= 5'.", key=key
         )
     if kind == "missing":
         return InputError("is missing.", key=key)
     if kind == "value_error":
-        return InputError(f"{error['ctx']['error']!s}.", key=key)
+        said = shortened(str(error["ctx"]["error"]), 400)
+        return InputError(f"{without_passwords(said)}.", key=key)
     if kind == "string_pattern_mismatch":
         return InputError(
-            f"'{error['input']}' may have letters, digits, '.', '_' and '-' only, "
+            f"'{shortened(error['input'])}' may have letters, digits, '.', '_' and '-' only, "
             "and begins with a letter or digit.",
             key=key,
         )
@@ -93,8 +122,7 @@ def _readable(model: type[BaseModel], error: Any) -> InputError:
         wanted = message[0].lower() + message[1:]
         for theirs, ours in _PHRASES.items():
             wanted = wanted.replace(theirs, ours)
-    given = "empty" if error["input"] is None else repr(error["input"])
-    return InputError(f"{wanted}, not {given}.", key=key)
+    return InputError(f"{wanted}, not {brief(error['input'])}.", key=key)
 
 
 _WANTED = {  # by pydantic's kind of error, or a part of it

@@ -14,10 +14,13 @@ from .data.cache import cache_folder as cache_folder
 from .data.handed_over import pools_of as pools_of
 from .data.joined import joined as joined
 from .data.loading import split_pools as split_pools
+from .data.registry import check_source as check_source
 from .devices import DEVICES as DEVICES
 from .devices import Device as Device
 from .devices import device as device
+from .devices import device_class as device_class
 from .devices import register_device as register_device
+from .devices.usable import usable_here as usable_here
 from .evaluator import Evaluator as Evaluator
 from .evaluator import LatencyMeter as LatencyMeter
 from .evaluator import TrainingEvaluator as TrainingEvaluator

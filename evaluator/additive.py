@@ -9,7 +9,6 @@ from torch import nn
 
 from attnas.core import METRICS, AdditiveCost
 from attnas.search_space import (
-    NONE,
     Attention,
     AttentionOption,
     SearchSpace,
@@ -23,7 +22,7 @@ from .complexity import Complexity, complexity
 ADDITIVE = ("params", "flops", "activations")
 """The metrics of a whole network that are exactly the plain backbone's and the blocks' sum."""
 
-_Key = tuple[str, int | None, str, tuple[int, int, int]]
+_Key = tuple[str, int | None, str, tuple[int, int, int, str]]
 
 
 def additive_costs(
@@ -104,11 +103,11 @@ def _blocks(
 ) -> list[Complexity]:
     """What each block costs that the option inserts; `counted` is filled in."""
     decision, chosen = space.decisions[number], AttentionOption.parse(option)
-    if chosen == NONE or not isinstance(decision, Attention):
+    if chosen.placement is None or not isinstance(decision, Attention):
         return []
     found = []
     for _, site in decision.placed(option, space.backbone):
-        shape = (site.channels, site.height, site.width)
+        shape = (site.channels, site.height, site.width, str(site.layout))
         key = chosen.block, chosen.ratio, site.path if site.mode == "replace" else "", shape
         if key not in counted:
             counted[key] = _at(space, plain, site, chosen)
@@ -118,7 +117,7 @@ def _blocks(
 
 def _at(space: SearchSpace, plain: nn.Module, site: Site, chosen: AttentionOption) -> Complexity:
     """What a block costs more at its site than what it replaces there, if anything."""
-    shape = (site.channels, site.height * site.stride, site.width * site.stride)
+    shape = site.input_shape
     added = complexity(block_at(chosen, site, identity_start=space.identity_start), shape)
     if site.mode != "replace":
         return added

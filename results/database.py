@@ -5,19 +5,21 @@ import os
 import re
 import socket
 import sqlite3
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-import optuna
-import sqlalchemy
+from attnas.core import AttnasError, InputError, in_use, without_passwords
 
-from attnas.core import AttnasError, InputError, in_use
+if TYPE_CHECKING:  # both take long to load, and who only looks at a SQLite file needs neither
+    import optuna
+    import sqlalchemy
 
 Say = Callable[[str], None]
 Result = TypeVar("Result")
@@ -67,23 +69,25 @@ def shown(place: Path | str) -> str:
     """The database for messages: a file by its path, a URL without the password."""
     if isinstance(place, Path):
         return str(place)
-    try:
-        return sqlalchemy.make_url(place).render_as_string(hide_password=True)
-    except (sqlalchemy.exc.ArgumentError, ValueError):  # all of it may be a variable
+    if "://" not in place:  # all of it may be a variable
         return "the database"
+    return without_passwords(place)
 
 
-def connect(place: Path | str, *, create: bool) -> optuna.storages.RDBStorage:
+def connect(place: Path | str, *, create: bool) -> "optuna.storages.RDBStorage":
     """Optuna's storage on a database, which must have its tables unless `create`.
 
     Raises:
         InputError: the URL cannot be read.
     """
+    import optuna
+    import sqlalchemy
+
     if isinstance(place, Path):
         return optuna.storages.RDBStorage(
             "sqlite:///",  # only the kind: the file is opened by `creator`, whatever its name
             engine_kwargs={
-                "creator": partial(_open_sqlite, place, create=create),
+                "creator": partial(open_sqlite, place, create=create),
                 "poolclass": sqlalchemy.pool.QueuePool,
             },
             skip_table_creation=not create,
@@ -106,6 +110,8 @@ def check_storage(url: str) -> None:
             PostgreSQL or SQLite is meant, the driver is missing, or the server refuses.
         AttnasError: the server cannot be reached.
     """
+    import sqlalchemy
+
     place = from_environment(url)
     with explained(place), _readable():
         engine = sqlalchemy.create_engine(_url(place))
@@ -114,9 +120,15 @@ def check_storage(url: str) -> None:
         engine.dispose()
 
 
-def _url(place: str) -> sqlalchemy.URL:
+def _url(place: str) -> "sqlalchemy.URL":
     """The URL as SQLAlchemy has it, with the driver and its patience where it is a server's."""
+    import sqlalchemy
+
     url = sqlalchemy.make_url(place)
+    if "@" in f"{url.host}{url.database}":
+        raise InputError(
+            "an '@' in the user or the password is written %40 in a database URL.", key="storage"
+        )
     kind = url.get_backend_name()
     if kind not in ("postgresql", "sqlite"):
         raise InputError(
@@ -134,6 +146,8 @@ def _url(place: str) -> sqlalchemy.URL:
 
 @contextmanager
 def _readable() -> Iterator[None]:
+    import sqlalchemy
+
     try:
         yield
     except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError, ValueError):
@@ -143,7 +157,7 @@ def _readable() -> Iterator[None]:
         ) from None
 
 
-def _open_sqlite(file: Path, *, create: bool) -> sqlite3.Connection:
+def open_sqlite(file: Path, *, create: bool) -> sqlite3.Connection:
     """Opens the file in WAL mode, where readers do not block; for reading alone if it must."""
     path = quote(str(file.resolve()))
     if create or os.access(file.parent, os.W_OK):
@@ -162,7 +176,7 @@ def _open_sqlite(file: Path, *, create: bool) -> sqlite3.Connection:
     return connection
 
 
-def hold(connection: sqlalchemy.Connection, study: str, place: Path | str) -> None:
+def hold(connection: "sqlalchemy.Connection", study: str, place: Path | str) -> None:
     """Takes the study for this connection, on a server that can tell (PostgreSQL).
 
     An advisory lock keeps out searchers on other machines, which do not see the folder's lock
@@ -206,6 +220,8 @@ def patiently(write: Callable[[], Result], place: Path | str, note: Say) -> Resu
     `note` hears of the wait. The last error is raised when `BUSY_SECONDS` or
     `SERVER_SECONDS` are over, any other error at once.
     """
+    import sqlalchemy
+
     began, tries = time.monotonic(), 0
     while True:
         try:
@@ -224,21 +240,25 @@ def patiently(write: Callable[[], Result], place: Path | str, note: Say) -> Resu
         tries += 1
 
 
-def _patience(error: sqlalchemy.exc.DBAPIError) -> tuple[float, str]:
+def _patience(error: "sqlalchemy.exc.DBAPIError") -> tuple[float, str]:
     """How many seconds it is worth trying again after an error, and what is the matter."""
+    from sqlalchemy.exc import OperationalError
+
     if isinstance(error.orig, sqlite3.Error):
         locked = "locked" in str(error.orig)
         return (BUSY_SECONDS if locked else 0.0), "is locked by another program"
     state = getattr(error.orig, "sqlstate", None) or ""
     # 08: connection; 57P: shutting down or starting; none: the connection broke, or none came
     away = error.connection_invalidated or state[:2] == "08" or state[:3] == "57P"
-    away = away or (not state and isinstance(error, sqlalchemy.exc.OperationalError))
+    away = away or (not state and isinstance(error, OperationalError))
     return (SERVER_SECONDS if away else 0.0), "cannot be reached"
 
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
     """Without Optuna's notes on what is experimental and on the study made."""
+    import optuna
+
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -263,18 +283,29 @@ def explained(place: Path | str) -> Iterator[None]:
             "`pip install 'attnas[postgresql]'` brings that of PostgreSQL.",
             key="storage",
         ) from error
-    except (
-        sqlalchemy.exc.SQLAlchemyError,
-        optuna.exceptions.OptunaError,
-        sqlite3.Error,
-        OSError,
-        RuntimeError,  # Optuna's for a database of another version
-    ) as error:
-        said = _innermost(error)
+    except Exception as error:
+        if not isinstance(error, _errors()):
+            raise
+        said = _without_password(_innermost(error), place)
         for clue, sentence in _WRONG_URL.items():
             if clue in said.lower():
                 raise InputError(f"{shown(place)}: {sentence}", key="storage") from error
         raise AttnasError(f"{shown(place)}: {_sentence(said)}") from error
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """What a database may raise; that of a library which is not loaded did not come."""
+    known: list[type[Exception]] = [sqlite3.Error, OSError]
+    known.append(RuntimeError)  # Optuna's for a database of another version
+    if "sqlalchemy" in sys.modules:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        known.append(SQLAlchemyError)
+    if "optuna" in sys.modules:
+        from optuna.exceptions import OptunaError
+
+        known.append(OptunaError)
+    return tuple(known)
 
 
 _WRONG_URL = {
@@ -334,6 +365,20 @@ def _innermost(error: BaseException) -> str:
     while (cause := getattr(error, "orig", None) or error.__cause__) is not None:
         error = cause
     return " ".join(str(error).split())
+
+
+def _without_password(said: str, place: Path | str) -> str:
+    """What a driver says, without the parts of the URL that it may repeat."""
+    said = without_passwords(said)
+    if isinstance(place, Path):
+        return said
+    import sqlalchemy
+
+    url = sqlalchemy.make_url(place)
+    secrets = [url.password, *(v for k, v in url.query.items() if "pass" in k)]
+    for secret in secrets:
+        said = said.replace(str(secret), "***") if secret else said
+    return said
 
 
 def _sentence(said: str) -> str:

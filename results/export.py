@@ -1,6 +1,5 @@
 """Exported architectures: a file from which anyone builds the network again."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,9 +10,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from attnas.core import (
+    LARGEST,
+    MARK,
     InputError,
     Trial,
+    check_trust,
     import_plugins,
+    mark_of,
+    parse_json,
+    parse_yaml,
     to_json,
     to_yaml,
     write,
@@ -34,7 +39,7 @@ def export(run: "Run", trial: Trial | int | None = None) -> dict[str, Any]:
     built of), `backbone`, `decisions` (name, kind and what it concerns), `architecture` (the
     option of each), `identity_start`, `widths` (the blocks' realised widths by decision, for
     information), `metrics` (value, 95 % interval), `constraints`, `violations`, `device`,
-    `data`, `task`, `recipe`, `provenance`.
+    `data`, `task`, `recipe`, `provenance`; and `maker` if it names code (docs/trust.md).
 
     Raises:
         InputError: the run has no trial of that number.
@@ -42,11 +47,11 @@ def export(run: "Run", trial: Trial | int | None = None) -> dict[str, Any]:
     """
     chosen = run.best() if trial is None else _numbered(run, trial)
     architecture = chosen.architecture
-    return {
+    content = {
         "version": VERSION,
         "plugins": list(run.facts.get("plugins", ())),
         **_described(architecture),
-        "widths": _widths(architecture),
+        "widths": _widths(run.details(chosen)),
         "metrics": {
             name: {"value": _plain(value), **_interval(chosen, name)}
             for name, value in chosen.metrics.items()
@@ -70,6 +75,8 @@ def export(run: "Run", trial: Trial | int | None = None) -> dict[str, Any]:
             "versions": {name: _version(name) for name in ("attnas", "torch")},
         },
     }
+    mark = mark_of(content)
+    return content if mark is None else {**content, MARK: mark}
 
 
 def write_export(run: "Run", trial: Trial | int | None, path: str | Path) -> dict[str, Any]:
@@ -89,12 +96,13 @@ def write_export(run: "Run", trial: Trial | int | None, path: str | Path) -> dic
     return content
 
 
-def load_export(path: str | Path) -> tuple[Architecture, dict[str, Any]]:
+def load_export(path: str | Path, *, trust: bool = False) -> tuple[Architecture, dict[str, Any]]:
     """The architecture in an exported file, and the file's whole content.
 
     Raises:
         InputError: the file cannot be read or is no export of a known version, a key is
-            missing or wrong; the message names file and key.
+            missing or wrong; the message names file and key; or it names code that is neither
+            this user's nor trusted (docs/trust.md).
     """
     content = _read(Path(path))
     if "version" not in content:
@@ -115,6 +123,7 @@ def load_export(path: str | Path) -> tuple[Architecture, dict[str, Any]]:
         if not isinstance(content[key], kind):
             meant = "a mapping" if kind is dict else "true or false"
             raise InputError(f"must be {meant}, not {content[key]!r}.", key=key, file=str(path))
+    check_trust(content.get(MARK), content, trust=trust, file=str(path))
     try:
         import_plugins(content.get("plugins", ()))
         backbone = Backbone.from_dict(content["backbone"])
@@ -188,17 +197,9 @@ def _described(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def _widths(architecture: Architecture) -> dict[str, list[list[int]]]:
+def _widths(told: Mapping[str, Mapping[str, Any]]) -> dict[str, list[list[int]]]:
     """Decision -> the distinct widths that its ratio realises; those without are left out."""
-    found = {}
-    pairs = zip(architecture.decisions, architecture.options, strict=True)
-    for decision, option in pairs:
-        details = decision.details(
-            option, architecture.variant, identity_start=architecture.identity_start
-        )
-        if details.get("widths"):
-            found[decision.name] = details["widths"]
-    return found
+    return {name: details["widths"] for name, details in told.items() if details.get("widths")}
 
 
 def _interval(trial: Trial, name: str) -> dict[str, list[float]]:
@@ -229,13 +230,16 @@ def _literal(content: Any) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        with path.open(encoding="utf-8") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise InputError(f"has more than {LARGEST:,} characters.", file=str(path))
+        content = parse_json(text) if path.suffix == ".json" else parse_yaml(text)
     except FileNotFoundError:
         raise InputError("there is no such file.", file=str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read: {error}.", file=str(path)) from error
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
         said = " ".join(str(error).split())
         raise InputError(f"is not valid: {said}.", file=str(path)) from error
     if not isinstance(content, dict):

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from attnas.core import AttnasError, InputError, read
+from attnas.core import AttnasError, InputError, read, shortened
 from attnas.search_space import Backbone, decision_from_dict, stage_decisions
 
 from .database import from_environment
@@ -31,9 +31,12 @@ def found_folder(given: str | Path, runs: Path) -> Path:
         InputError: there is no run; the message names the nearest.
     """
     candidates = [Path(given), runs / given]
-    for path in candidates:
-        if exists(path):
-            return path
+    try:
+        for path in candidates:
+            if exists(path):
+                return path
+    except OSError as error:  # a name that is too long
+        raise InputError(f"there is no run '{shortened(str(given))}': {error.strerror}.") from error
     for path in candidates:
         if path.is_dir():
             raise InputError(f"is not a run: it has no {RUN_FILE}.", file=str(path))

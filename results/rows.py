@@ -72,15 +72,15 @@ def show_rows(run: "Run", trial: Trial) -> dict[str, Any]:
         "feasible": trial.feasible,
         "violations": {name: plain_value(excess) for name, excess in trial.violations.items()},
         "uncounted": list(trial.uncounted),
-        "decisions": decision_rows(trial.architecture),
+        "decisions": decision_rows(trial.architecture, run.details(trial)),
         "metrics": metric_rows(run, trial),
     }
 
 
-def decision_rows(architecture: "Architecture") -> list[dict[str, Any]]:
-    """What each decision got; keys as in `show_rows`."""
-    variant = architecture.variant
-    start = architecture.identity_start
+def decision_rows(
+    architecture: "Architecture", details: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What each decision got, with its details by name; keys as in `show_rows`."""
     rows = []
     for decision, option in zip(architecture.decisions, architecture.options, strict=True):
         row = {
@@ -89,7 +89,7 @@ def decision_rows(architecture: "Architecture") -> list[dict[str, Any]]:
             "option": option,
             "plain": option == decision.plain(architecture.backbone),
         }
-        rows.append({**row, **decision.details(option, variant, identity_start=start)})
+        rows.append({**row, **details.get(decision.name, {})})
     return rows
 
 

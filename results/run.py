@@ -11,15 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnas.core import (
+    MARK,
     METRICS,
     AttnasError,
     InputError,
     Metric,
     Objective,
     Trial,
+    Trust,
+    check_trust,
     import_plugins,
     knee,
     locked,
+    mark_of,
     read,
     share_of_box,
     to_json,
@@ -31,6 +35,7 @@ from attnas.search_space import Architecture, Backbone, decision_from_dict
 
 from . import record as on_disk
 from .database import check_storage
+from .details import details_of
 from .display import as_html, as_text
 from .front import best, front, hypervolume_over_trials, losses, reference_box
 from .front_table import Front, pareto_table
@@ -62,12 +67,13 @@ class Run:
     found by `Run.open`.
     """
 
-    def __init__(self, folder: Path, record: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, record: Mapping[str, Any], trust: Trust = False) -> None:
         """Use `Run.create` or `Run.open`."""
         self.folder = folder
         self.name = folder.resolve().name
         self.config: dict[str, Any] = read(folder / CONFIG_FILE)
         self.environment: dict[str, Any] = read(folder / ENVIRONMENT_FILE)
+        check_trust(record.get(MARK), record["facts"], self.config, trust=trust, file=str(folder))
         import_plugins(record["facts"].get("plugins", ()))
         self.facts: dict[str, Any] = on_disk.current(record["facts"])
         self.backbone = Backbone.from_dict(self.facts["backbone"])
@@ -113,6 +119,8 @@ class Run:
             check_storage(storage)
         config = json.loads(to_json(config))  # tuples are lists from now on
         record = on_disk.new_record(folder, facts, storage)
+        if (mark := mark_of(record["facts"], config)) is not None:
+            record[MARK] = mark
         with writing(folder):
             (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         with locked(folder):
@@ -131,17 +139,23 @@ class Run:
         return cls.open(folder)
 
     @classmethod
-    def open(cls, folder_or_name: str | Path, runs: str | Path = "runs") -> "Run":
+    def open(
+        cls, folder_or_name: str | Path, runs: str | Path = "runs", *, trust: Trust = False
+    ) -> "Run":
         """The run in that folder, or of that name in the folder `runs`.
 
+        One that this user did not make may name code that would be imported: see docs/trust.md.
+        `trust` says that it may.
+
         Raises:
-            InputError: there is no such run, or it has another format.
+            InputError: there is no such run, it has another format, or names code that is not
+                trusted.
             AttnasError: a file of it is missing, damaged or cannot be read.
         """
         folder = on_disk.found_folder(folder_or_name, Path(runs))
         record = on_disk.read_record(folder)
         try:
-            return cls(folder, record)
+            return cls(folder, record, trust)
         except KeyError as error:
             raise AttnasError(f"{folder / RUN_FILE}: the entry {error} is missing.") from error
         except InputError as error:
@@ -246,6 +260,11 @@ class Run:
     def remeasured(self) -> Mapping[int, Remeasured]:
         """The latencies that were measured again, by trial number."""
         return self._again
+
+    def details(self, trial: Trial) -> Mapping[str, Mapping[str, Any]]:
+        """What the decisions tell of a trial's options (`Decision.details`), by decision."""
+        kept = self._store.details.get(trial.number)
+        return details_of(trial.architecture) if kept is None else kept
 
     @property
     def scored(self) -> str:

@@ -9,30 +9,30 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import optuna
-import sqlalchemy
-from optuna.distributions import CategoricalDistribution
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from attnas.core import AttnasError, InputError, ItemScores, Objective, Trial
 from attnas.search_space import Architecture, Backbone, Decision
 
 from .database import Say, connect, explained, hold, patiently, quiet_optuna, shown
-from .optuna_tables import OptunaTables
+from .details import details_of
+from .sqlite_reading import ATTRIBUTE, StoredStudy, read_study
 
-ATTRIBUTE = "trial"  # of an Optuna trial: all of ours
+if TYPE_CHECKING:
+    import optuna
+    import sqlalchemy
+    from optuna.trial import FrozenTrial
+
+    from .optuna_tables import OptunaTables
+
+DETAILS = "details"  # of a record: what its decisions tell of their options
 MARK = "run"  # of an Optuna study: which run folder it belongs to
 
-_STATES = {
-    "complete": TrialState.COMPLETE,
-    "infeasible": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
+_STATES = {"complete": "COMPLETE", "infeasible": "PRUNED", "failed": "FAIL"}  # Optuna's names
 
 
 class TrialStore:
@@ -46,19 +46,17 @@ class TrialStore:
         """`mark` is what `create` was given; a study with another one is refused."""
         self.place, self.study = place, study
         self._note: Say = _ignore
+        self.details: dict[int, Mapping[str, Mapping[str, Any]]] = {}  # by trial, where stored
         self._locked = False
         self._connection: sqlalchemy.Connection | None = None
         with explained(place):
-            self._storage = connect(place, create=False)
-            try:
-                self._study_id = self._storage.get_study_id_from_name(study)
-            except KeyError:
-                raise AttnasError(
-                    f"{shown(place)}: the trials of this run (study '{study}') are not in it."
-                ) from None
-            found = self._storage.get_study_user_attrs(self._study_id).get(MARK)
-        self._tables = OptunaTables(self._storage.engine)
-        if mark is not None and found != mark:
+            found = self._read(with_trials=False)
+        if found is None:
+            raise AttnasError(
+                f"{shown(place)}: the trials of this run (study '{study}') are not in it."
+            )
+        self._study_id = found.number
+        if mark is not None and found.attributes.get(MARK) != mark:
             raise AttnasError(
                 f"{shown(place)}: the study '{study}' belongs to another run folder. "
                 "Give this run another name."
@@ -77,6 +75,9 @@ class TrialStore:
         Raises:
             InputError: there is a study of that name with trials.
         """
+        import optuna
+        from optuna.study import StudyDirection
+
         directions = [
             StudyDirection.MAXIMIZE if o.direction == "max" else StudyDirection.MINIMIZE
             for o in objectives
@@ -120,24 +121,49 @@ class TrialStore:
     def load(self, backbone: Backbone, decisions: tuple[Decision, ...]) -> list[Trial]:
         """All trials in order of number."""
         with explained(self.place):
-            frozen = self._storage.get_all_trials(self._study_id, deepcopy=False)
-        frozen.sort(key=lambda f: f.number)
-        for number, stored in enumerate(frozen):
-            if stored.number != number or ATTRIBUTE not in stored.user_attrs:
+            found = self._read(with_trials=True)
+        stored = [] if found is None else found.trials
+        for place, (number, record) in enumerate(stored):
+            if number != place or record is None:
                 raise AttnasError(
-                    f"{shown(self.place)}: trial {stored.number} of the study '{self.study}' "
+                    f"{shown(self.place)}: trial {number} of the study '{self.study}' "
                     "was not written by attnas. Remove it with Optuna, or restore a copy."
                 )
-        return [self._decoded(stored, backbone, decisions) for stored in frozen]
+        return [self._decoded(number, record, backbone, decisions) for number, record in stored]
+
+    def _read(self, *, with_trials: bool) -> StoredStudy | None:
+        """The study as it is stored: a SQLite file is read without Optuna."""
+        if isinstance(self.place, Path):
+            return read_study(self.place, self.study, with_trials=with_trials)
+        try:
+            study = self._storage.get_study_id_from_name(self.study)
+        except KeyError:
+            return None
+        attributes = self._storage.get_study_user_attrs(study)
+        frozen = self._storage.get_all_trials(study, deepcopy=False) if with_trials else []
+        trials = sorted((f.number, f.user_attrs.get(ATTRIBUTE)) for f in frozen)
+        return StoredStudy(study, attributes, trials)
+
+    @cached_property
+    def _storage(self) -> "optuna.storages.RDBStorage":
+        return connect(self.place, create=False)
+
+    @cached_property
+    def _tables(self) -> "OptunaTables":
+        from .optuna_tables import OptunaTables
+
+        return OptunaTables(self._storage.engine)
 
     def _decoded(
-        self, stored: FrozenTrial, backbone: Backbone, decisions: tuple[Decision, ...]
+        self, number: int, record: Any, backbone: Backbone, decisions: tuple[Decision, ...]
     ) -> Trial:
         try:
-            return decode(stored.number, stored.user_attrs[ATTRIBUTE], backbone, decisions)
-        except (KeyError, TypeError, ValueError, InputError) as error:
+            if isinstance(record.get(DETAILS), dict):
+                self.details[number] = record[DETAILS]
+            return decode(number, record, backbone, decisions)
+        except (AttributeError, KeyError, TypeError, ValueError, InputError) as error:
             raise AttnasError(
-                f"{shown(self.place)}: trial {stored.number} is damaged ({error}). Restore a copy."
+                f"{shown(self.place)}: trial {number} is damaged ({error}). Restore a copy."
             ) from error
 
     def count(self) -> int:
@@ -168,7 +194,9 @@ class TrialStore:
                 if not self._locked:
                     self._drop_connection()
 
-    def _write(self, frozen: FrozenTrial) -> None:
+    def _write(self, frozen: "FrozenTrial") -> None:
+        import sqlalchemy
+
         connection = self._open_connection()
         try:
             with connection.begin() as transaction:
@@ -190,7 +218,7 @@ class TrialStore:
                 "search works on it; run the command again when that has ended."
             )
 
-    def _open_connection(self) -> sqlalchemy.Connection:
+    def _open_connection(self) -> "sqlalchemy.Connection":
         """The connection for writing; one that broke was dropped and is made anew."""
         if self._connection is None:
             connection = self._storage.engine.connect()
@@ -213,8 +241,9 @@ class TrialStore:
     def close(self) -> None:
         """Closes the database."""
         self._drop_connection()
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        if "_storage" in vars(self):
+            self._storage.remove_session()
+            self._storage.engine.dispose()
 
 
 def encode(trial: Trial) -> dict[str, Any]:
@@ -294,12 +323,15 @@ def _frozen(
     options: Mapping[str, Sequence[str]],
     objectives: Sequence[Objective],
     constraints: Sequence[str],
-) -> FrozenTrial:
+) -> "FrozenTrial":
     """The trial with Optuna's columns filled as far as Optuna allows."""
+    from optuna.distributions import CategoricalDistribution
+    from optuna.trial import TrialState, create_trial
+
     texts = trial.architecture.by_name
     params = {name: text for name, text in texts.items() if text in options.get(name, ())}
     values = [float(trial.metrics.get(o.metric, math.nan)) for o in objectives]
-    state = _STATES[trial.state]
+    state = TrialState[_STATES[trial.state]]
     if state is TrialState.COMPLETE and any(map(math.isnan, values)):
         state = TrialState.PRUNED  # Optuna refuses a complete trial with a NaN
     named = [*constraints, *(name for name in trial.violations if name not in constraints)]
@@ -309,7 +341,7 @@ def _frozen(
         values=values if state is TrialState.COMPLETE else None,
         params=params,
         distributions={name: CategoricalDistribution(options[name]) for name in params},
-        user_attrs={ATTRIBUTE: encode(trial)},
+        user_attrs={ATTRIBUTE: {**encode(trial), **_told(trial.architecture)}},
         # Optuna's own key for what `constraints_func` gives; at most 0 is feasible
         system_attrs={"constraints": [min(excess, 1e300) for excess in excesses]},
     )
@@ -318,6 +350,14 @@ def _frozen(
         started = datetime.fromisoformat(trial.started)
         frozen.datetime_start = started.astimezone().replace(tzinfo=None)  # Optuna's are local
     return frozen
+
+
+def _told(architecture: Architecture) -> dict[str, Any]:
+    """The details of a record; none of an architecture whose network cannot be built."""
+    try:
+        return {DETAILS: details_of(architecture)}
+    except (Exception, SystemExit):  # of the user's own network: the trial has failed and says why
+        return {}
 
 
 def _ignore(text: str) -> None:

@@ -1,5 +1,6 @@
 from .architecture import Architecture as Architecture
 from .architecture import stage_decisions as stage_decisions
+from .attention_option import KEEP as KEEP
 from .attention_option import NONE as NONE
 from .attention_option import AttentionOption as AttentionOption
 from .backbone import Backbone as Backbone
@@ -24,7 +25,10 @@ from .decisions import Decision as Decision
 from .decisions import Depth as Depth
 from .decisions import decision_from_dict as decision_from_dict
 from .decisions import register_decision as register_decision
+from .discovery import Discovery as Discovery
+from .discovery import discover as discover
 from .edits import Edit as Edit
+from .layouts import Layout as Layout
 from .nni_json import from_nni_json as from_nni_json
 from .nni_json import to_nni_json as to_nni_json
 from .placing import block_at as block_at

@@ -1,4 +1,4 @@
-"""An option of an attention decision: a block with its ratio at a placement, or nothing."""
+"""An option of an attention decision: a block with its ratio at a placement, or none, or keep."""
 
 import re
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ _TEXT = re.compile(rf"(?P<block>{_NAME})(?::r(?P<ratio>[0-9]+))?(?:@(?P<placemen
 
 @dataclass(frozen=True)
 class AttentionOption:
-    """(block, ratio, placement), written `se:r8@residual`, `eca@post` or `none`.
+    """(block, ratio, placement), written `se:r8@residual`, `eca@post`, `none` or `keep`.
 
-    `ratio` is None for blocks that know no ratio; `placement` is None for `none` alone.
+    `ratio` is None for blocks that know no ratio; `placement` is None for `none`, no attention,
+    and `keep`, the attention that the network has already.
     """
 
     block: str
@@ -44,11 +45,13 @@ def _parsed(text: str) -> AttentionOption:
             f"cannot read the option '{text}'. Write 'none', 'eca@post' or 'se:r8@residual'."
         )
     block, ratio, placement = found.group("block", "ratio", "placement")
-    if block == "none":
-        return NONE
+    for bare in (NONE, KEEP):
+        if block == bare.block:
+            return bare
     if placement is None:
         raise InputError(f"the option '{text}' lacks a placement. Write '{text}@residual'.")
     return AttentionOption(block, None if ratio is None else int(ratio), placement)
 
 
 NONE = AttentionOption("none")
+KEEP = AttentionOption("keep")

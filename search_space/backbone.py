@@ -1,5 +1,6 @@
 """Backbones: a plain network and the description of where blocks can be placed in it."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
@@ -21,7 +22,8 @@ KEY = "search_space.backbone"
 class Backbone:
     """A plain network by name and arguments, on one shape of input.
 
-    `name` is a registered backbone or `package.module:function`. `stages` describes where
+    `name` is a registered backbone, `package.module:function`, or a model of a library such as
+    `timm/mobilenetv3_small_100`. `stages` describes where
     blocks can be placed; left empty, the network's own `stages()` says so. Lists among the
     arguments are tuples here, and lists again for the function. `output_shape` is what the
     network gives for one input; its first size, the number of classes or the like, is what the
@@ -75,7 +77,17 @@ class Backbone:
             self.name,
             arguments,
             classes=self.output_shape[0] if self.output_shape else None,
-            in_channels=self.input_shape[0],
+            input_shape=self.input_shape,
+        )
+
+    def replaces(self, stage: str) -> bool:
+        """Whether a described stage has sites in place of modules that are there.
+
+        What a network says of itself names where blocks are added, not what it has already.
+        """
+        found = (pattern for pattern in self.stages if pattern.name == stage)
+        return any(
+            insertion.mode == "replace" for pattern in found for _, insertion in pattern.sites
         )
 
     def units(self, stage: str) -> "tuple[TracedUnit, ...]":
@@ -183,8 +195,18 @@ def _traced(backbone: Backbone) -> "Mapping[str, tuple[TracedUnit, ...]]":
         )
 
 
+def describes_itself(network: "nn.Module") -> bool:
+    """Whether the network's class has a method `stages` that needs no argument."""
+    method = getattr(type(network), "stages", None)
+    if not callable(method):  # such as a submodule of that name
+        return False
+    parameters = list(inspect.signature(method).parameters.values())
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return all(p.default is not p.empty or p.kind in kinds for p in parameters[1:])
+
+
 def _own_stages(network: "nn.Module") -> tuple[Stage, ...]:
-    if not hasattr(network, "stages"):
+    if not describes_itself(network):
         raise InputError(
             f"a {type(network).__name__} does not say where blocks can be placed. Give its stages.",
             key=f"{KEY}.stages",

@@ -8,7 +8,7 @@ from typing import Any
 
 from attnas.core import InputError, unknown
 
-from .attention_option import NONE
+from .attention_option import KEEP, NONE
 from .backbone import Backbone
 from .blocks import BLOCKS, block
 from .decisions.argument import Argument, text_of, value_of
@@ -26,6 +26,7 @@ MOST_VARIANTS = 1_000
 _LISTS = ("blocks", "ratios", "placements")
 _KEYS = (*_LISTS, "per", "depth", "choice")
 _PER = ("stage", "unit")
+_BARE = (NONE.block, KEEP.block)
 
 
 @dataclass(frozen=True)
@@ -184,12 +185,15 @@ def _attention_options(
     """The distinct options, `none` first, whatever the order of the lists.
 
     Of several spellings of one network the first by preference stands for all. Options that can
-    be placed on none of the variants are left out.
+    be placed on none of the variants are left out. `keep` is `none` where there is nothing.
     """
     distinct: dict[Any, str] = {}
+    plain = decision.plain(variants[0])
     for option in map(str, spellings(lists.blocks, lists.ratios, lists.placements)):
+        if option == str(KEEP):
+            option = plain
         edits = tuple(decision.edits(option, variant) for variant in variants)
-        if any(edits) or option == str(NONE):
+        if any(edits) or option == plain:
             distinct.setdefault(edits, option)
     return tuple(distinct.values())
 
@@ -228,6 +232,8 @@ def _frozen(backbone: Backbone, stage: str, given: str) -> str:
         option = decision.read(str(given))
         there = placements_in(backbone, (stage,))
         chosen = AttentionOption.parse(option)
+        if chosen == KEEP:
+            return decision.plain(backbone)
         if chosen != NONE and chosen.placement not in there:
             raise _no_placement(str(chosen.placement), there, stage)
         if chosen != NONE and not decision.placed(option, backbone):
@@ -280,7 +286,7 @@ def _check_per(allowed: Lists) -> None:
 
 def _check_blocks(allowed: Lists) -> None:
     for i, name in enumerate(allowed.blocks):
-        known = {NONE.block, *BLOCKS, *PRESETS}
+        known = {*_BARE, *BLOCKS, *PRESETS}
         if name not in known:
             error = unknown("block", name, known, listing="attnas blocks")
             raise error.inside(key=allowed.key("blocks", i))
@@ -296,7 +302,7 @@ def _check_ratios(allowed: Lists) -> None:
     with_ratio = [
         (i, block(name))
         for i, name in enumerate(allowed.blocks)
-        if name not in (NONE.block, *PRESETS) and block(name).ratios
+        if name not in (*_BARE, *PRESETS) and block(name).ratios
     ]
     ratios_are_wrong = "ratios" in allowed.prefix or "blocks" not in allowed.prefix
     for i, chosen in with_ratio:

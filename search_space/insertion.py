@@ -21,14 +21,17 @@ class Before(nn.Module):
 
 
 class After(nn.Module):
-    """A block after a module of somebody's network."""
+    """A block after a module of somebody's network, on the first of several results."""
 
     def __init__(self, module: nn.Module, block: nn.Module) -> None:
         super().__init__()
         self.module, self.block = module, block
 
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        return self.block(self.module(*args, **kwargs))
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        given = self.module(*args, **kwargs)
+        if isinstance(given, tuple) and given:
+            return (self.block(given[0]), *given[1:])
+        return self.block(given)
 
 
 class Pooled(nn.Module):
@@ -44,7 +47,8 @@ class Pooled(nn.Module):
         self.block = block
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = F.avg_pool2d(x, self.stride, ceil_mode=True, count_include_pad=False)
+        kernel = (min(self.stride, x.shape[2]), self.stride)  # a signal is of height 1
+        pooled = F.avg_pool2d(x, kernel, ceil_mode=True, count_include_pad=False)
         return self.block(pooled)
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from attnas.core import InputError
 
-from .attention_option import NONE, AttentionOption
+from .attention_option import KEEP, NONE, AttentionOption
+from .layouts import NCHW
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from .blocks import Block
     from .tracing import Site
 
-PLACEMENTS = ("residual", "pre", "post", "identity", "expanded", "replace", "block")
+PLACEMENTS = (
+    *("residual", "pre", "post", "identity", "expanded", "replace", "attention", "block"),
+)
 """In order of preference where two placements are the same site."""
 
 _BRANCHES = ("residual", "post", "block")
@@ -32,7 +35,7 @@ def placements_in(backbone: "Backbone", stages: Iterable[str]) -> tuple[str, ...
 def spellings(
     blocks: Iterable[str], ratios: Iterable[int], placements: Iterable[str]
 ) -> tuple[AttentionOption, ...]:
-    """Every option that the lists allow, in the order of preference: `none`, then blocks named
+    """Every option that the lists allow, in the order of preference: `none`, `keep`, blocks named
     as their function, by name; the least ratio, the first placement."""
     ratios, placements = tuple(ratios), tuple(placements)
     found = {option for name in blocks for option in _spelled(name, ratios, placements)}
@@ -47,8 +50,8 @@ def checked(option: AttentionOption) -> AttentionOption:
     """
     from .blocks import block
 
-    if option.block == NONE.block:
-        return NONE
+    if option.placement is None:
+        return option
     known = block(option.block).ratios
     if not known:
         return AttentionOption(option.block, None, option.placement)
@@ -70,8 +73,10 @@ def can_be_placed(of: "Block", site: "Site") -> bool:
     """Whether the block's kind fits the site.
 
     A mixer replaces a module, or is wrapped where a residual branch can be; a unit comes behind
-    another one; a gate is placed anywhere else.
+    another one; a gate is placed anywhere else, and replaces attention that is there already.
     """
+    if site.attention:
+        return of.kind == "gate"
     if of.kind == "unit":
         return site.placement == "block" and site.mode != "replace"
     if of.kind == "mixer":
@@ -103,7 +108,8 @@ def block_at(option: AttentionOption, site: "Site", *, identity_start: bool) -> 
     """The option's block as it enters a site.
 
     A mixer computes anew what it gets: it replaces a module bare, on pooled pixels where that
-    has a stride, and is wrapped as a residual branch everywhere else.
+    has a stride, and is wrapped as a residual branch everywhere else. Tensors that are not
+    (N, C, H, W) are shown to it as such.
     """
     from .blocks import block
     from .insertion import Pooled
@@ -116,7 +122,12 @@ def block_at(option: AttentionOption, site: "Site", *, identity_start: bool) -> 
         size=(site.height, site.width),
         wrapped=is_wrapped(of, site),
     )
-    return made if site.stride == 1 else Pooled(site.stride, made)
+    pooled = made if site.stride == 1 else Pooled(site.stride, made)
+    if site.layout == NCHW:
+        return pooled
+    from .layout_adapters import adapted
+
+    return adapted(pooled, site.layout, site.height, site.width)
 
 
 def _spelled(
@@ -124,8 +135,9 @@ def _spelled(
 ) -> Iterable[AttentionOption]:
     from .blocks import block
 
-    if name == NONE.block:
-        return (NONE,)
+    for bare in (NONE, KEEP):
+        if name == bare.block:
+            return (bare,)
     known = block(name).ratios
     allowed = [ratio for ratio in ratios if ratio in known] if known else [None]
     return (AttentionOption(name, ratio, at) for ratio, at in product(allowed, placements))
@@ -134,10 +146,16 @@ def _spelled(
 def _preference(option: AttentionOption) -> tuple[bool, bool, str, int, tuple[int, str]]:
     from .blocks import block
 
-    if option == NONE:
-        return (False, False, "", 0, (0, ""))
+    if option.placement is None:
+        return (option == KEEP, False, "", 0, (0, ""))
     renamed = block(option.block).function != option.block
-    return (True, renamed, option.block, option.ratio or 0, _placement_rank(str(option.placement)))
+    return (
+        True,
+        renamed,
+        option.block,
+        option.ratio or 0,
+        _placement_rank(str(option.placement)),
+    )
 
 
 def _placement_rank(placement: str) -> tuple[int, str]:

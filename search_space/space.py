@@ -41,9 +41,8 @@ class SearchSpace:
     is decided, options may do the same beside some of these and not beside others; then too the
     first of them stands for all (`CanonicalForms`).
 
-    The methods that take an architecture also take one of the same backbone that is not in
-    the space, such as the plain backbone where `none` is not allowed, unless they say
-    otherwise.
+    The methods that take an architecture also take one of the same backbone that is not in the
+    space, such as the plain backbone where `none` is not allowed, unless they say otherwise.
     """
 
     backbone: Backbone
@@ -121,8 +120,9 @@ class SearchSpace:
 
     @property
     def is_shared(self) -> bool:
-        """Whether a supernet can hold all of it on one set of weights."""
-        return all(decision.shared for decision in self.decisions)
+        """Whether a supernet can hold it all on one set of weights."""
+        pairs = zip(self.decisions, self.options, strict=True)
+        return all(d.shares(options, self.backbone) for d, options in pairs)
 
     def describe(self) -> str:
         """The size and the options of each decision, a line each."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attnas.core import InputError
 
+from .layouts import Layout
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -20,11 +22,18 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 class Insertion:
     """How a block enters a unit: in an empty slot, before or after a submodule, or instead of it.
 
-    `path` is relative to the unit; "" is the unit itself.
+    `path` is relative to the unit; "" is the unit itself. `layout` is that of the tensor there, as
+    text; None if it is to be found by running the network.
     """
 
     mode: Mode
     path: str
+    layout: str | None = None
+
+    def to_dict(self) -> dict[str, str]:
+        """As a config has it: {after: bn2}, or {after: bn2, layout: nhwc}."""
+        named = {} if self.layout is None else {"layout": self.layout}
+        return {self.mode: self.path, **named}
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class StagePattern:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for YAML or JSON."""
-        sites = {name: {i.mode: i.path} for name, i in self.sites}
+        sites = {name: insertion.to_dict() for name, insertion in self.sites}
         return {"name": self.name, "units": list(self.units), "sites": sites}
 
     @classmethod
@@ -130,10 +139,17 @@ def _expand_stage(pattern: StagePattern, modules: "Mapping[str, nn.Module]", key
     for placement, insertion in pattern.sites:
         _check_site(placement, insertion, paths, modules, f"{key}.sites.{placement}")
     units = (
-        Unit(path, tuple((p, i) for p, i in pattern.sites if join(path, i.path) in modules))
+        Unit(path, tuple((p, i) for p, i in pattern.sites if _has(modules, path, i)))
         for path in paths
     )
     return Stage(pattern.name, tuple(units))
+
+
+def _has(modules: "Mapping[str, nn.Module]", unit: str, insertion: Insertion) -> bool:
+    """Whether the unit has the module of a site; an identity has nothing to be replaced."""
+    module = modules.get(join(unit, insertion.path))
+    empty = insertion.mode == "replace" and type(module).__name__ == "Identity"
+    return module is not None and not empty
 
 
 def _expand(globs: Sequence[str], modules: "Mapping[str, nn.Module]", key: str) -> list[str]:
@@ -165,16 +181,23 @@ def _parse_insertion(placement: str, site: Any, key: str) -> Insertion:
     if not re.fullmatch("[a-z_]+", placement):
         raise InputError(f"the placement '{placement}' may have a-z and '_' only.", key=key)
     key = f"{key}.{placement}"
-    if not isinstance(site, Mapping) or len(site) != 1 or next(iter(site)) not in MODES:
+    site = dict(site) if isinstance(site, Mapping) else {}
+    layout = site.pop("layout", None)
+    if len(site) != 1 or next(iter(site)) not in MODES:
         raise InputError(
-            "a site is {at: path}, {before: path}, {after: path} or {replace: path}; "
-            'the path is relative to the unit, "" is the unit itself.',
+            "a site is {at: path}, {before: path}, {after: path} or {replace: path}, with a "
+            "'layout' if need be; the path is relative to the unit, \"\" is the unit itself.",
             key=key,
         )
     [(mode, path)] = site.items()
     if isinstance(path, bool) or not isinstance(path, str | int):
         raise InputError(f"the path {path!r} is not a string. Put it in quotes.", key=key)
-    return Insertion(mode, str(path))
+    if layout is not None:
+        try:
+            layout = str(Layout.parse(layout))
+        except InputError as error:
+            raise error.inside(key=f"{key}.layout") from error
+    return Insertion(mode, str(path), layout)
 
 
 def _check_site(

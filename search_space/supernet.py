@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from attnas.core import InputError
 
 from .architecture import Architecture
-from .attention_option import NONE, AttentionOption
+from .attention_option import AttentionOption
 from .blocks import block
 from .build import seeded
 from .decisions.attention import Attention
@@ -240,7 +240,7 @@ class Supernet(nn.Module):
             raise ValueError(f"{architecture} is not of the decisions on {space.backbone.name}")
         found: list[_Placed] = []
         for number, option in enumerate(architecture.options):
-            if option == str(NONE):
+            if AttentionOption.parse(option).placement is None:
                 continue
             if (number, option) not in self._placed:  # perhaps another spelling
                 spelled = [options[0] for options in space.options]
@@ -257,8 +257,8 @@ def check_shared(space: SearchSpace) -> None:
         InputError: it cannot, because of the decision that is named; the key is relative to the
             search space.
     """
-    for decision in space.decisions:
-        if not decision.shared:
+    for decision, options in zip(space.decisions, space.options, strict=True):
+        if not decision.shares(options, space.backbone):
             raise InputError(
                 f"a supernet shares one set of weights among all options, which it cannot among "
                 f"those of '{decision.name}'. Leave that out, or take a strategy that trains each "

@@ -10,8 +10,12 @@ from torch import Tensor, nn
 
 from attnas.core import InputError
 
+from .channel_axes import ChannelAxes
 from .insertion import insert
-from .stages import Mode, Stage, join
+from .known_attention import is_known_attention
+from .layouts import NCHW, Layout
+from .stages import Insertion, Mode, Stage, join
+from .watching import Probe, Seen, Watch
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,8 @@ class Site:
     """A place where a block can be put, with what it will see there.
 
     Where it replaces a module, `stride` is the module's: the block sees means of so many pixels.
+    `layout` is that of the tensors there; `attention`: the module that is replaced is attention
+    that the network has already.
     """
 
     placement: str
@@ -28,6 +34,14 @@ class Site:
     height: int
     width: int
     stride: int = 1
+    layout: Layout = NCHW
+    attention: bool = False
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """That of the tensor which the block gets, without N, in its own layout."""
+        tall = self.height * (1 if self.layout.kind == "signal" else self.stride)
+        return self.layout.shape(self.channels, tall, self.width * self.stride)
 
 
 @dataclass(frozen=True)
@@ -40,44 +54,6 @@ class TracedUnit:
 
     def __hash__(self) -> int:
         return hash(self.path)
-
-
-class _Probe(nn.Module):
-    """Takes the place of a block, passes its input on and notes what it was."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[Any] = []
-
-    def forward(self, x: Any) -> Any:
-        self.seen.append(_described(x))
-        return x
-
-
-class _Watch:
-    """Notes what a module gets and gives while the network runs."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.got: list[Any] = []
-        self.gave: list[Any] = []
-        self._hook = module.register_forward_hook(self._note)
-
-    def _note(self, _: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
-        self.got.append(_described(arguments[0]) if arguments else "keyword argument")
-        self.gave.append(_described(output))
-
-    @property
-    def keeps_shape(self) -> bool:
-        """Whether the module was run once and gave the shape that it got."""
-        return len(self.got) == 1 and self.got == self.gave and isinstance(self.got[0], tuple)
-
-    def remove(self) -> None:
-        self._hook.remove()
-
-
-def _described(x: Any) -> Any:
-    """A tensor's shape, or the name of another type."""
-    return tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
 
 
 def trace(
@@ -96,9 +72,9 @@ def trace(
 
     Raises:
         InputError: the network does not run on such inputs, gives another output than
-            `output_shape` (unless that is empty), or a site is not passed exactly once by an
-            (N, C, H, W) tensor; a module to be replaced changes the number of channels, or the
-            map otherwise than by a stride.
+            `output_shape` (unless that is empty), or a site is not passed exactly once by a
+            tensor of a known layout; a module to be replaced changes the number of channels, or
+            the map otherwise than by a stride.
     """
     image = torch.zeros(1, *input_shape)
     places = [
@@ -109,37 +85,130 @@ def trace(
     ]
     watched = {path for mode, path in places if mode == "replace"}
     watched |= {unit.path for stage in stages for unit in stage.units}
-    watches = {path: _Watch(network.get_submodule(path)) for path in watched}
+    watches = {path: Watch(network.get_submodule(path)) for path in watched}
+    axes = ChannelAxes(network, input_shape)
     output = _run(network, image, f"does not run on {_named(input_shape)}", network_key)
     for watch in watches.values():
         watch.remove()
     if output_shape:
         _check_output(output, output_shape, network_key)
-    probes = {place: _Probe() for place in places if place[0] != "replace"}
+    probes = {place: Probe() for place in places if place[0] != "replace"}
+    attention = {path for path in watched if is_known_attention(network.get_submodule(path))}
     insert(network, ((mode, path, probe) for (mode, path), probe in probes.items()))
     _run(network, image, "does not run with modules inserted at its sites", stages_key)
-    return {
-        stage.name: tuple(_traced_units(stage, probes, watches, stages_key)) for stage in stages
-    }
+    axes.remove()
+    found = _Found(probes, watches, axes, attention)
+    return {stage.name: tuple(_traced_units(stage, found, stages_key)) for stage in stages}
 
 
-def _traced_units(
-    stage: Stage,
-    probes: Mapping[tuple[Mode, str], _Probe],
-    watches: Mapping[str, _Watch],
-    key: str,
-) -> Iterator[TracedUnit]:
+@dataclass(frozen=True)
+class _Found:
+    """What the runs showed."""
+
+    probes: Mapping[tuple[Mode, str], Probe]
+    watches: Mapping[str, Watch]
+    axes: ChannelAxes
+    attention: set[str]
+
+
+def _traced_units(stage: Stage, found: _Found, key: str) -> Iterator[TracedUnit]:
     for unit in stage.units:
-        sites = {}
-        for placement, insertion in unit.insertions:
-            path = join(unit.path, insertion.path)
-            place = f"{key}.{stage.name}.sites.{placement}"
-            if insertion.mode == "replace":
-                shape, stride = _replaceable(watches[path], path, place)
-            else:
-                shape, stride = _shape(probes[insertion.mode, path].seen, path, place), 1
-            sites[placement] = Site(placement, insertion.mode, path, *shape, stride)
-        yield TracedUnit(unit.path, sites, watches[unit.path].keeps_shape)
+        sites = {
+            placement: _site(
+                placement, insertion, unit.path, found, f"{key}.{stage.name}.sites.{placement}"
+            )
+            for placement, insertion in unit.insertions
+        }
+        yield TracedUnit(unit.path, sites, found.watches[unit.path].keeps_shape)
+
+
+def _site(placement: str, insertion: Insertion, unit: str, found: _Found, key: str) -> Site:
+    path = join(unit, insertion.path)
+    place = _Place(path, unit, insertion.layout, found.axes, key)
+    if insertion.mode == "replace":
+        layout, shape, stride = place.replaceable(found.watches[path])
+    else:
+        layout, shape = place.sizes(found.probes[insertion.mode, path].seen)
+        stride = 1
+    replaced = insertion.mode == "replace" and path in found.attention
+    return Site(placement, insertion.mode, path, *shape, stride, layout, replaced)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A module where a block is to stand, the layout that the config says, and its key."""
+
+    path: str
+    unit: str
+    layout: str | None
+    axes: ChannelAxes
+    key: str
+
+    def sizes(self, passed: Sequence[Seen]) -> tuple[Layout, tuple[int, int, int]]:
+        """The layout and (C, H, W) of the one tensor that passes.
+
+        Raises:
+            InputError: none passes or several do, or it has no layout that is known or seen.
+        """
+        if len(passed) != 1:
+            times = f"{len(passed)} times" if passed else "never"
+            raise InputError(
+                f"in one forward pass a block at the module '{self.path}' is run {times}. Name a "
+                "module that is run once.",
+                key=self.key,
+            )
+        [(shape, tensor)] = passed
+        if not isinstance(shape, tuple) or len(shape) not in (3, 4):
+            what = f"a tensor of shape {shape}" if isinstance(shape, tuple) else f"a {shape}"
+            raise InputError(
+                f"a block at the module '{self.path}' gets {what}; it needs one of shape "
+                "(N, C, H, W), (N, H, W, C), (N, L, C) or (N, C, T).",
+                key=self.key,
+            )
+        if shape[0] != 1:
+            raise InputError(
+                f"a block at the module '{self.path}' gets a tensor of shape {shape} for one "
+                "input: parts of a map, such as windows. Name a module that gets the whole.",
+                key=self.key,
+            )
+        layout = self._layout(shape, tensor)
+        if found := layout.sizes(shape, self.axes.input_shape):
+            return layout, found
+        raise InputError(
+            f"a block at the module '{self.path}' gets a tensor of shape {shape}, which is not "
+            f"{layout}.",
+            key=f"{self.key}.layout",
+        )
+
+    def _layout(self, shape: tuple[int, ...], tensor: int) -> Layout:
+        if self.layout is not None:
+            return Layout.parse(self.layout)
+        if found := self.axes.layout(tensor, shape, self.unit):
+            return found
+        raise InputError(
+            f"a block at the module '{self.path}' gets a tensor of shape {shape}, whose layout the "
+            "modules around it do not show. Add it to the site: 'layout' is nchw, nhwc, signal, "
+            "tokens, or tokens+1 with one class token before those of the map.",
+            key=self.key,
+        )
+
+    def replaceable(self, watch: Watch) -> tuple[Layout, tuple[int, int, int], int]:
+        """What a module gives, which a block in its place will see, and its stride."""
+        got_layout, (channels_in, *sides_in) = self.sizes(watch.got)
+        layout, shape = self.sizes(watch.gave)
+        channels, *sides = shape
+        stride = math.ceil(sides_in[0] / sides[0])
+        if layout.kind == "signal":
+            stride = math.ceil(sides_in[1] / sides[1])
+        expected = [math.ceil(side / stride) for side in sides_in]
+        if got_layout != layout or channels != channels_in or sides != expected:
+            raise InputError(
+                f"the module '{self.path}' makes a map of {_sides(shape)} from one of "
+                f"{_sides((channels_in, *sides_in))}. Only a module that keeps the channels, and "
+                "the map but for a stride, can be replaced by a block.",
+                key=self.key,
+            )
+        return layout, shape, stride
 
 
 def _named(shape: tuple[int, ...]) -> str:
@@ -171,40 +240,6 @@ def _check_output(output: Any, shape: tuple[int, ...], key: str) -> None:
         raise InputError(
             f"the network returns shape {tuple(output.shape)} for one image. {wanted}", key=key
         )
-
-
-def _shape(seen: Sequence[Any], path: str, key: str) -> tuple[int, int, int]:
-    if len(seen) != 1:
-        times = f"{len(seen)} times" if seen else "never"
-        raise InputError(
-            f"in one forward pass a block at the module '{path}' is run {times}. Name a module "
-            "that is run once.",
-            key=key,
-        )
-    [shape] = seen
-    if not isinstance(shape, tuple) or len(shape) != 4:
-        what = f"a tensor of shape {shape}" if isinstance(shape, tuple) else f"a {shape}"
-        raise InputError(
-            f"a block at the module '{path}' gets {what}; it needs one of shape (N, C, H, W).",
-            key=key,
-        )
-    _, channels, height, width = shape
-    return channels, height, width
-
-
-def _replaceable(watch: _Watch, path: str, key: str) -> tuple[tuple[int, int, int], int]:
-    """The shape that a module gives, which a block in its place will see, and its stride."""
-    channels_in, *sides_in = _shape(watch.got, path, key)
-    channels, *sides = shape = _shape(watch.gave, path, key)
-    stride = math.ceil(sides_in[0] / sides[0])
-    if channels != channels_in or sides != [math.ceil(side / stride) for side in sides_in]:
-        raise InputError(
-            f"the module '{path}' makes a map of {_sides(shape)} from one of "
-            f"{_sides((channels_in, *sides_in))}. Only a module that keeps the channels, and the "
-            "map but for a stride, can be replaced by a block.",
-            key=key,
-        )
-    return shape, stride
 
 
 def _sides(shape: Sequence[int]) -> str:

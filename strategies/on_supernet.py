@@ -34,8 +34,8 @@ class OnSupernet(ABC):
     def __post_init__(self) -> None:
         check_settings(self)
         check_targets(self.targets)
-        for decision in self.space.decisions:
-            if not decision.shared:
+        for decision, options in zip(self.space.decisions, self.space.options, strict=True):
+            if not decision.shares(options, self.space.backbone):
                 raise InputError(
                     "a supernet shares one set of weights among all options, which it cannot "
                     f"among those of '{decision.name}' (search_space.{decision.key}). Leave that "

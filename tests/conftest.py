@@ -16,6 +16,7 @@ import pytest
 
 # Several tests run at once: a second thread in each would wait at barriers for the others' cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["ATTNAS_STATE"] = tempfile.mkdtemp(prefix="attnas-state-")  # a user's own is not touched
 os.environ["ATTNAS_FRESH_PROCESSES"] = "0"  # they take seconds to load; their own tests say more
 
 ROOT = str(Path(__file__).parents[1])
@@ -129,6 +130,22 @@ def postgresql(postgresql_server: PostgreSQL) -> Iterator[PostgreSQL]:
         postgresql_server.connect().close()
     except Exception:
         postgresql_server.start()
+
+
+@pytest.fixture(scope="session")
+def libraries():
+    """Imports a library of networks, such as "timm"; skips where it cannot be."""
+    if ROOT not in sys.path:
+        sys.path.append(ROOT)
+
+    def need(name: str):
+        try:
+            importlib.import_module("benchmarks.timm_blocks").declare_operators()
+            return importlib.import_module(name)
+        except ModuleNotFoundError as missing:
+            pytest.skip(f"{name} needs {missing.name}, which is not installed")
+
+    return need
 
 
 @pytest.fixture(scope="session")

@@ -50,10 +50,31 @@ def call(name: str, path: str | os.PathLike[str] | None, options: Mapping[str, A
     """What the named source yields, after its options were checked against its signature.
 
     Raises:
-        InputError: an option it does not know, a path too many or too few.
+        InputError: as `check_source`, or the source ends the program.
+    """
+    function, given = check_source(name, path, options)
+    try:
+        return function(**given)
+    except SystemExit as error:
+        raise InputError(
+            f"'{name}' ended the program (SystemExit) instead of returning Pools.",
+            key="data.source",
+        ) from error
+
+
+def check_source(
+    name: str, path: str | os.PathLike[str] | None, options: Mapping[str, Any]
+) -> tuple[Source, dict[str, Any]]:
+    """The named source, and what it is to be called with; nothing is read.
+
+    Raises:
+        InputError: there is none, an option it does not know, a path too many or too few.
     """
     function = source(name)
-    parameters = inspect.signature(function).parameters
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError) as error:  # written in C
+        raise InputError(f"'{name}' is no function of Python.", key="data.source") from error
     given = dict(options) if path is None else {"path": os.fspath(path), **options}
     if "path" in given and "path" not in parameters:
         raise InputError(f"the source '{name}' reads no path. Leave it out.", key="data.path")
@@ -73,4 +94,4 @@ def call(name: str, path: str | os.PathLike[str] | None, options: Mapping[str, A
         )
         if required and parameter.name not in given:
             raise InputError(f"the source '{name}' needs it.", key=f"data.{parameter.name}")
-    return function(**given)
+    return function, given

@@ -1,5 +1,5 @@
 """Devices that latency is measured on, one file each; registered by name."""
 
-from .registry import DEVICES, Device, device, register_device
+from .registry import DEVICES, Device, device, device_class, register_device
 
-__all__ = ["DEVICES", "Device", "device", "register_device"]
+__all__ = ["DEVICES", "Device", "device", "device_class", "register_device"]

@@ -1,13 +1,14 @@
 """The register of devices and what each can do."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar, runtime_checkable
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from attnas.core import InputError, Registry, import_own, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
 
 DEVICES: "Registry[type[Device]]" = Registry(
     "device",
@@ -34,7 +35,7 @@ class Device(Protocol):
     @property
     def batch_size(self) -> int: ...
 
-    def prepare(self, network: nn.Module, input_shape: tuple[int, ...]) -> Callable[[], None]:
+    def prepare(self, network: "nn.Module", input_shape: tuple[int, ...]) -> Callable[[], None]:
         """A function that runs one inference of one batch and returns when it is done.
 
         The network (in eval mode) and its input (batch_size, *input_shape) are fixed here;
@@ -83,17 +84,33 @@ def device(name: str = "torch-cpu", **settings: Any) -> Device:
         InputError: the name, a setting or its value is wrong, or the device is not there.
         AttnasError: the device needs a package that is not installed.
     """
-    cls = import_own(name, key="device.name", kind="Class") if ":" in name else _registered(name)
-    known = inspect.signature(cls).parameters
-    for setting in settings:
-        if setting not in known:
-            error = unknown(f"setting of device {name}", setting, known)
-            raise error.inside(key=f"device.{setting}")
-    made = cls(**settings)
+    cls = device_class(name, settings)
+    try:
+        made = cls(**settings)
+    except SystemExit as error:
+        raise InputError(f"'{name}' ended the program (SystemExit).", key="device.name") from error
     if not isinstance(made, Device):
         lacking = [part for part in _PARTS if not hasattr(made, part)]
         raise InputError(f"{name} is no device: it lacks {', '.join(lacking)}.", key="device.name")
     return made
+
+
+def device_class(name: str, settings: Iterable[str] = ()) -> Callable[..., Any]:
+    """The class of that name, which knows these settings; nothing is made of it.
+
+    Raises:
+        InputError: there is none, or it lacks a setting.
+    """
+    cls = import_own(name, key="device.name", kind="Class") if ":" in name else _registered(name)
+    try:
+        known = inspect.signature(cls).parameters
+    except (TypeError, ValueError) as error:  # written in C
+        raise InputError(f"'{name}' is no class of Python.", key="device.name") from error
+    for setting in settings:
+        if setting not in known:
+            wrong = unknown(f"setting of device {name}", setting, known)
+            raise wrong.inside(key=f"device.{setting}")
+    return cls
 
 
 _PARTS = ("name", "threads", "batch_size", "prepare", "measuring", "clock", "describe")

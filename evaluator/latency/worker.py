@@ -30,7 +30,7 @@ def main() -> None:
         _serve(sys.stdin, answers)
     except KeyboardInterrupt:  # it goes to the whole group; the parent says what follows
         sys.exit(130)
-    except Exception as error:  # whatever a user's own modules raise
+    except (Exception, SystemExit) as error:  # whatever a user's own modules raise
         _say(answers, {"error": f"{type(error).__name__}: {error}"})
 
 

@@ -9,7 +9,8 @@ from attnas.core import InputError, Registry, import_own, unknown
 if TYPE_CHECKING:
     from torch import nn
 
-KEY = "search_space.backbone"
+from .libraries import KEY, library_network
+
 FROM_DATA = ("classes", "in_channels")
 WANTED: Mapping[Any, str] = {
     int: "a whole number",
@@ -60,7 +61,7 @@ def default_arguments(name: str) -> dict[str, Any]:
     Raises:
         InputError: there is no such backbone; the message names the nearest.
     """
-    if ":" in name:
+    if ":" in name or "/" in name:
         return {}
     if name not in BACKBONES:
         raise BACKBONES.unknown(name).inside(key=f"{KEY}.name")
@@ -69,9 +70,14 @@ def default_arguments(name: str) -> dict[str, Any]:
 
 
 def construct(
-    name: str, arguments: Mapping[str, Any], *, classes: int | None, in_channels: int
+    name: str,
+    arguments: Mapping[str, Any],
+    *,
+    classes: int | None,
+    input_shape: tuple[int, ...],
 ) -> "nn.Module":
-    """The plain network of a registered backbone, or of a factory `package.module:function`.
+    """The plain network of a registered backbone, of a factory `package.module:function`, or of
+    a library.
 
     A factory gets `classes` (unless that is None) and `in_channels` if it has arguments of these
     names.
@@ -79,6 +85,9 @@ def construct(
     Raises:
         InputError: there is no such network, or the arguments do not fit it; with the key.
     """
+    in_channels = input_shape[0]
+    if "/" in name:
+        return library_network(name, arguments, classes=classes, input_shape=input_shape)
     if ":" in name:
         sizes = {"classes": classes, "in_channels": in_channels}
         given = {name: size for name, size in sizes.items() if size is not None}

@@ -1,11 +1,11 @@
 """The attention of a stage, or of one unit of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..attention_option import NONE, AttentionOption
+from ..attention_option import KEEP, NONE, AttentionOption
 from ..edits import Edit
 from ..placing import block_at, can_be_placed, checked, params_at
 from .decision import Decision, Part, register_decision
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ..backbone import Backbone
-    from ..tracing import Site
+    from ..tracing import Site, TracedUnit
 
 
 @register_decision("attention")
@@ -24,7 +24,8 @@ class Attention(Decision):
 
     An option is `se:r8@residual`, `eca@post` or `none`. A block is placed at every unit (or at
     the one that is meant, numbered from 0) that has the placement, and nowhere if it cannot run
-    at one of these.
+    at one of these. Where the network has attention already, at sites that replace it, `keep` is
+    the plain option and `none` takes all of that away.
     """
 
     stage: str
@@ -41,10 +42,18 @@ class Attention(Decision):
         return f"stages.{self.stage}"
 
     def plain(self, backbone: "Backbone") -> str:
-        return str(NONE)
+        return str(KEEP if self.present(backbone) else NONE)
 
     def read(self, text: str) -> str:
         return str(checked(AttentionOption.parse(text)))
+
+    def present(self, backbone: "Backbone") -> "tuple[Site, ...]":
+        """The sites of the attention that the network has already."""
+        return _present(self, backbone)
+
+    def shares(self, options: Sequence[str], backbone: "Backbone") -> bool:
+        """Not where attention that is there is taken away: a supernet's paths have it."""
+        return str(NONE) not in options or not self.present(backbone)
 
     def placed(self, option: str, backbone: "Backbone") -> "tuple[tuple[str, Site], ...]":
         """The sites that the option's blocks get, each with the name of its unit."""
@@ -55,6 +64,11 @@ class Attention(Decision):
 
         chosen = AttentionOption.parse(option)
         if chosen == NONE:
+            return tuple(
+                Edit("replace", site.path, ("nothing",), _nothing)
+                for site in self.present(backbone)
+            )
+        if chosen == KEEP:
             return ()
         made = block(chosen.block)
         return tuple(
@@ -69,6 +83,8 @@ class Attention(Decision):
 
     def parts(self, option: str, backbone: "Backbone") -> Mapping[Part, float]:
         """The block by its sites and their elements, by stage, ratio and placement."""
+        if option == str(NONE) and (there := self.present(backbone)):
+            return {("taken away", self.name): float(len(there))}
         if not (placed := self.placed(option, backbone)):
             return {}
         chosen = AttentionOption.parse(option)
@@ -86,11 +102,12 @@ class Attention(Decision):
         self, option: str, backbone: "Backbone", *, identity_start: bool
     ) -> Mapping[str, Any]:
         """`block`, `ratio`, `placement`, `widths` (what the ratio realises), `sites` (module
-        paths) and `params` (of the blocks)."""
+        paths, also of what is taken away) and `params` (of the blocks)."""
         from ..blocks import block
 
         chosen = AttentionOption.parse(option)
         sites = [site for _, site in self.placed(option, backbone)]
+        gone = self.present(backbone) if chosen == NONE else ()
         widths: list[list[int]] = []
         params = 0
         for site in sites:
@@ -103,9 +120,24 @@ class Attention(Decision):
             "ratio": chosen.ratio,
             "placement": chosen.placement,
             "widths": widths,
-            "sites": [site.path for site in sites],
+            "sites": [site.path for site in (*sites, *gone)],
             "params": params,
         }
+
+
+def _meant(decision: Attention, backbone: "Backbone") -> "list[tuple[int, TracedUnit]]":
+    """The units that are decided on, with their numbers."""
+    units = list(enumerate(backbone.units(decision.stage)))
+    return units if decision.unit is None else units[decision.unit : decision.unit + 1]
+
+
+@lru_cache(maxsize=4096)
+def _present(decision: Attention, backbone: "Backbone") -> "tuple[Site, ...]":
+    if not backbone.replaces(decision.stage):
+        return ()  # which is known without the network
+    sites = (site for _, unit in _meant(decision, backbone) for site in unit.sites.values())
+    by_path = {site.path: site for site in sites if site.attention}
+    return tuple(by_path.values())
 
 
 @lru_cache(maxsize=4096)
@@ -115,14 +147,12 @@ def _placed(
     from ..blocks import block
 
     chosen = AttentionOption.parse(option)
-    if chosen == NONE:
+    if chosen in (NONE, KEEP):
         return ()
     placement, made = str(chosen.placement), block(chosen.block)
-    units = list(enumerate(backbone.units(decision.stage)))
-    meant = units if decision.unit is None else units[decision.unit : decision.unit + 1]
     found = tuple(
         (f"{decision.stage}.{number}", unit.sites[placement])
-        for number, unit in meant
+        for number, unit in _meant(decision, backbone)
         if placement in unit.sites
     )
     legal = all(
@@ -134,3 +164,9 @@ def _placed(
 
 def _block(chosen: AttentionOption, site: "Site", identity_start: bool) -> "nn.Module":
     return block_at(chosen, site, identity_start=identity_start)
+
+
+def _nothing(identity_start: bool) -> "nn.Module":
+    from ..insertion import Skipped
+
+    return Skipped()

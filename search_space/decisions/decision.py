@@ -86,6 +86,10 @@ class Decision(ABC):
         given = {name: value for name, value in asdict(self).items() if value is not None}  # type: ignore[call-overload]
         return {"kind": self.kind, **given}
 
+    def shares(self, options: Sequence[str], backbone: "Backbone") -> bool:
+        """Whether a supernet of the backbone can hold these options on one set of weights."""
+        return self.shared
+
     @classmethod
     def create(
         cls, name: str, settings: Mapping[str, Any], backbone: "Backbone"

@@ -15,7 +15,8 @@ from attnas.results import Run
 
 COMMANDS = {
     "init", "search", "pareto", "dashboard", "show", "report", "export", "export_space", "train",
-    "confirm", "compare", "blocks", "strategies", "devices", "profile", "schema",
+    "confirm", "compare", "blocks", "strategies", "devices", "profile", "inspect",
+    "schema",
 }  # fmt: skip
 
 

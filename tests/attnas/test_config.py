@@ -141,12 +141,12 @@ def test_a_search_must_end():
 
 def test_a_backbone_is_named_or_made_by_a_factory():
     assert error_of({"search_space": {"backbone": {"depth": 8}}}) == (
-        "cpu.yaml: search_space.backbone: give either 'name' (one of ours) or 'factory' "
-        "(your own network)."
+        "cpu.yaml: search_space.backbone: give one of 'name' (one of ours), 'factory' (your own "
+        "network), 'timm', 'torchvision', 'transformers'."
     )
-    assert error_of({"search_space": {"backbone": {"factory": "mine:make"}}}) == (
-        "cpu.yaml: search_space.backbone: a 'factory' needs 'stages': the module paths where "
-        "blocks can be placed."
+    assert error_of({"search_space": {"backbone": {"name": "unet", "pretrained": True}}}) == (
+        "cpu.yaml: search_space.backbone: 'pretrained' and 'weights' are for the models of "
+        "libraries; `init: FILE` loads the weights of another network."
     )
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from attnas.results import nothing_feasible, pareto_rows, show_rows
+from attnas.results.details import details_of
 from attnas.results.rows import decision_rows, flatten, plain_metrics, recommended
 from attnas.search_space import Architecture, build
 
@@ -53,7 +54,7 @@ def test_the_parameters_of_the_decisions_are_those_that_the_network_gained(value
     texts = ["se:r8@residual", "none", "eca@post"]
     architecture = Architecture.read(backbone, values["decisions"], texts)
     gained = _size(architecture) - _size(Architecture.plain(backbone))
-    rows = decision_rows(architecture)
+    rows = decision_rows(architecture, details_of(architecture))
     assert sum(row["params"] for row in rows) == gained
     assert [row["decision"] for row in rows] == ["layer1", "layer2", "layer3"]
     assert {row["kind"] for row in rows} == {"attention"}

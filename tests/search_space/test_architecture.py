@@ -16,6 +16,12 @@ class Sketch:
     stage_names: tuple[str, ...] = ("layer1", "layer2")
     name: str = "sketch"
 
+    def units(self, stage):
+        return ()
+
+    def replaces(self, stage):
+        return False
+
 
 SE = "se:r8@residual"
 DECISIONS = stage_decisions(Sketch())

@@ -124,7 +124,8 @@ def test_a_site_of_no_known_mode_is_refused_with_its_place(inside):
         Backbone.from_dict(CIFAR.to_dict() | {"stages": [stage]})
     assert str(caught.value) == (
         "backbone.stages.sites.post: a site is {at: path}, {before: path}, {after: path} or "
-        '{replace: path}; the path is relative to the unit, "" is the unit itself.'
+        "{replace: path}, with a 'layout' if need be; the path is relative to the unit, "
+        '"" is the unit itself.'
     )
 
 

@@ -42,6 +42,9 @@ class Plan:
         together = {**dict(self.arguments), **changed}
         return Plan(tuple(sorted(together.items())), self.name, self.stage_names)
 
+    def replaces(self, stage: str) -> bool:
+        return False
+
     def units(self, stage):
         return tuple(
             TracedUnit(path, {place: Site(place, *site) for place, site in sites.items()}, i > 0)

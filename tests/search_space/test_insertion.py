@@ -107,3 +107,14 @@ def test_a_pooled_block_sees_the_means_of_the_pixels_that_there_are(size, stride
     parts = [torch.stack([p.mean((2, 3)) for p in row.split(stride, 3)], 2)
              for row in x.split(stride, 2)]  # fmt: skip
     torch.testing.assert_close(Pooled(stride, Double())(x), 2 * torch.stack(parts, 2))
+
+
+def test_a_block_behind_several_results_gets_the_first():
+    class Several(nn.Module):
+        def forward(self, x):
+            return x, "weights"
+
+    network = nn.Sequential(Several())
+    insert(network, [("after", "0", nn.ReLU())])
+    first, other = network(torch.tensor([-1.0, 2.0]))
+    assert (first.tolist(), other) == ([0.0, 2.0], "weights")

@@ -43,6 +43,9 @@ class Sketch:
     def stage_names(self) -> tuple[str, ...]:
         return tuple(name for name, _ in self.stages)
 
+    def replaces(self, stage: str) -> bool:
+        return False
+
     def units(self, stage: str) -> tuple[TracedUnit, ...]:
         return tuple(
             TracedUnit(f"{stage}.{i}", {site.placement: site for site in sites}, False)

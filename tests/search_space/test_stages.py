@@ -106,8 +106,8 @@ def test_a_path_that_is_a_number_may_be_without_quotes():
 
 FORM = "a stage has the keys 'units' (module paths) and 'sites' (insertions by placement)."
 SITE = (
-    "a site is {at: path}, {before: path}, {after: path} or {replace: path}; "
-    'the path is relative to the unit, "" is the unit itself.'
+    "a site is {at: path}, {before: path}, {after: path} or {replace: path}, with "
+    "a 'layout' if need be; the path is relative to the unit, \"\" is the unit itself."
 )
 
 

@@ -73,7 +73,7 @@ def test_a_site_that_is_not_run_exactly_once_is_refused():
 def test_a_site_without_a_map_is_refused():
     assert message(usual, ("post", "after", "head")) == (
         "stages.body.sites.post: a block at the module 'head' gets a tensor of shape (1, 3); "
-        "it needs one of shape (N, C, H, W)."
+        "it needs one of shape (N, C, H, W), (N, H, W, C), (N, L, C) or (N, C, T)."
     )
 
 
@@ -232,7 +232,7 @@ KEEPS = (
             usual,
             "head",
             "a block at the module 'head' gets a tensor of shape (1, 6); it needs one of shape "
-            "(N, C, H, W).",
+            "(N, C, H, W), (N, H, W, C), (N, L, C) or (N, C, T).",
         ),
         (
             lambda net, x: usual(net, x) + usual(net, x),

@@ -50,7 +50,10 @@ def test_making_a_backbone_moves_no_generator(own_module):
 
 def test_what_does_not_describe_a_network_is_refused():
     key = "search_space.backbone"
-    either = "give either 'name' (one of ours) or 'factory' (your own)."
+    either = (
+        "give one of 'name' (one of ours), 'factory' (your own), 'timm', 'torchvision', "
+        "'transformers'."
+    )
     assert message() == f"{key}: {either}"
     assert message(name="resnet", factory="a:b") == f"{key}: {either}"
     assert message(name="a:b") == f"{key}.name: 'a:b' is a function. Write it as 'factory'."
@@ -76,7 +79,7 @@ def test_a_description_that_does_not_fit_the_network_is_refused(own_module):
     )
     assert message(**own, stages={"body": {**STAGES["body"], "units": ["head"]}}) == (
         f"{key}.stages.body.sites.post: a block at the module 'head' gets a tensor of shape "
-        "(1, 5); it needs one of shape (N, C, H, W)."
+        "(1, 5); it needs one of shape (N, C, H, W), (N, H, W, C), (N, L, C) or (N, C, T)."
     )
     own["arguments"]["classes"] = 7
     assert message(**own, stages=STAGES) == (

@@ -14,7 +14,7 @@ def plain(*, classes: int, in_channels: int, depth: int = 3) -> nn.Module:
 
 
 def made(name, arguments=None, classes=10):
-    return construct(name, arguments or {}, classes=classes, in_channels=1)
+    return construct(name, arguments or {}, classes=classes, input_shape=(1, 8, 8))
 
 
 def message(name, arguments=None):

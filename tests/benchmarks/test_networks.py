@@ -1,0 +1,40 @@
+"""The benchmark on a few small networks: what it finds, and that a part writes nothing."""
+
+import pytest
+
+from benchmarks import networks
+
+
+@pytest.fixture(autouse=True)
+def _libraries(libraries):
+    for name in networks.LIBRARIES:
+        libraries(name)
+
+
+def test_a_row_says_what_was_found():
+    row = networks._row("torchvision/squeezenet1_1", {}, onnx=False)
+    assert row.pop("seconds") > 0
+    assert row.pop("difference") < networks.SAME
+    assert row == {
+        "network": "torchvision/squeezenet1_1",
+        "side": 64,
+        "stages": 3,
+        "units": 8,
+        "sites": {"block": 8, "post": 8, "pre": 8},
+        "layouts": ["nchw"],
+        "options": ["se:r16@post"],
+        "blocks": 8,
+        "gradients": 8,
+        "rebuilt": True,
+        "passed": True,
+    }
+
+
+def test_a_network_that_cannot_be_made_has_a_reason(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(networks, "NETWORKS", {"timm/nothing": {}})
+    out = tmp_path / "out.json"
+    assert networks.main(["--only", "nothing", "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "timm/nothing: search_space.backbone.timm: unknown model of timm 'nothing'" in shown
+    assert "0 of 1 passed" in shown
+    assert not out.exists()
