@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from attnas.core import AttnasError, InputError, ItemScores, Trial
+from attnas.core import AttnasError, InputError, ItemScores, Trial, write
 from attnas.evaluator import Trainer, TrainingFailed
 from attnas.results import (
     CONFIRMATION_FILE,
@@ -151,9 +151,7 @@ class _Session:
                 "Return a pair: metrics, and one score an item.",
                 key="training.function",
             )
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps({"scores": result.scores.to_dict()}))
-        part.replace(path)
+        write(path, json.dumps({"scores": result.scores.to_dict()}))
         return result.scores
 
 

@@ -1,14 +1,15 @@
 """What to evaluate next, what is in flight, and when a search is over."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from attnas.core import AttnasError, History, Proposal, Trial
+from attnas.core import AttnasError, History, Proposal, TrainingResult, Trial
 from attnas.results import Run, epochs_trained
 from attnas.strategies import Strategy
 
 from .config import Config
+from .evaluation import Screened, make_trial
 from .observer import Observer
 from .problem import Problem
 
@@ -71,6 +72,19 @@ class Coordinator:
             self.ending = over or self._space_used_up()
         return None
 
+    def record(self, task: Task, screened: Screened, trained: TrainingResult | None) -> Trial:
+        """Makes the trial of a task that was evaluated, and stores it (`finish`)."""
+        trial = make_trial(
+            task.proposal,
+            task.number,
+            screened,
+            trained,
+            self.problem.objectives,
+            self.problem.constraints,
+            seed=self.config.seed,
+        )
+        return self.finish(task, trial)
+
     def finish(self, task: Task, trial: Trial) -> Trial:
         """Stores the trial of a task, under the next number of the run.
 
@@ -111,10 +125,10 @@ class Coordinator:
 
     def _baseline(self) -> Proposal | None:
         """The next of the baselines that was not begun; once more if killed during it."""
-        begun = {trial.architecture for trial in self.run.trials}
-        begun |= {task.proposal.architecture for task in self.running.values()}
-        left = (a for a in self.problem.baselines.values() if a not in begun)
-        return next((Proposal(a, self.config.training.epochs) for a in left), None)
+        for architecture in self.problem.baselines.values():
+            if not any(begun.architecture == architecture for begun in self._begun()):
+                return Proposal(architecture, self.config.training.epochs)
+        return None
 
     def _of_strategy(self) -> Proposal | None:
         running = [t.proposal for t in self.running.values()]
@@ -125,9 +139,12 @@ class Coordinator:
     def _lacks(self, plain: Proposal) -> bool:
         """Whether the plain backbone must come first, as the reference after as many epochs:
         so it is the first task of a run, and once more if the search is killed during it."""
-        begun: list[Trial | Proposal] = [task.proposal for task in self.running.values()]
-        begun += self.run.trials
-        return not any(b.architecture.is_plain and b.epochs == plain.epochs for b in begun)
+        return not any(b.architecture.is_plain and b.epochs == plain.epochs for b in self._begun())
+
+    def _begun(self) -> Iterator[Trial | Proposal]:
+        """What was handed out, of this run's sessions, the first trials first."""
+        yield from self.run.trials
+        yield from (task.proposal for task in self.running.values())
 
     def _budget_used(self) -> str:
         budget = self.config.budget

@@ -118,17 +118,26 @@ class TaskTrainer:
             return None
         recipe = {k: v for k, v in dict(self.recipe).items() if k not in NOT_OF_THE_STATE}
         facts = {
-            "architecture": architecture.by_name,
-            "backbone": architecture.backbone.to_dict(),
-            "identity_start": architecture.identity_start,
-            "seed": seed,
-            "start": self.start.label,
-            "schedule_epochs": schedule,
+            **_training_facts(architecture, schedule, seed, self.start),
             "recipe": recipe,
             "task": {"name": self.task.name, **asdict(self.task)},  # type: ignore[call-overload]
             "data": _identity(self.data),
         }
         return Checkpoint.within(self.checkpoints, facts)
+
+
+def _training_facts(
+    architecture: Architecture, schedule: int, seed: int, start: Start
+) -> dict[str, Any]:
+    """What the state of any training depends on, whoever trains."""
+    return {
+        "architecture": architecture.by_name,
+        "backbone": architecture.backbone.to_dict(),
+        "identity_start": architecture.identity_start,
+        "seed": seed,
+        "start": start.label,
+        "schedule_epochs": schedule,
+    }
 
 
 class FunctionTrainer:
@@ -207,12 +216,7 @@ class FunctionTrainer:
         if self.checkpoints is None:
             return None
         facts = {
-            "architecture": architecture.by_name,
-            "backbone": architecture.backbone.to_dict(),
-            "identity_start": architecture.identity_start,
-            "seed": seed,
-            "start": self.start.label,
-            "schedule_epochs": schedule,
+            **_training_facts(architecture, schedule, seed, self.start),
             "function": self.label,
             "data": None if self.data is None else _identity(self.data),
         }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnas.core import InputError, ItemScores, Metric, described, read, to_json, write
 
-from .display import as_html, as_text
+from .display import Shown
 from .seeds import SeedDifference, seed_difference
 from .statistics import LEVEL
 
@@ -53,7 +53,7 @@ class Confirmed:
 
 
 @dataclass(frozen=True, repr=False)
-class Confirmation:
+class Confirmation(Shown):
     """The plain backbone and the front, each trained with the same new seeds.
 
     `winner` is the trial that the search recommends, chosen before any of these trainings:
@@ -78,12 +78,6 @@ class Confirmation:
     baselines: Mapping[str, int] = field(default_factory=dict)
     looks: tuple[int, ...] = ()
     start: str = ""
-
-    def __repr__(self) -> str:
-        return as_text(self._shown())
-
-    def _repr_html_(self) -> str:
-        return as_html(self._shown())
 
     def _shown(self) -> "RenderableType":
         from rich.console import Group

@@ -1,10 +1,24 @@
 """How results show themselves in Python: as text in a console, as HTML in a notebook."""
 
 import io
+from abc import ABC, abstractmethod
 
 from rich.console import Console, RenderableType
 
 WIDTH = 110  # columns
+
+
+class Shown(ABC):
+    """What shows itself by a table of rich: in a console as text, in a notebook as HTML."""
+
+    def __repr__(self) -> str:
+        return as_text(self._shown())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._shown())
+
+    @abstractmethod
+    def _shown(self) -> RenderableType: ...
 
 
 def as_text(shown: RenderableType) -> str:

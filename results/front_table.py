@@ -12,28 +12,25 @@ from rich.text import Text
 from attnas.core import Trial, described
 
 from .cells import by_decision, difference_text, faint, noise_note, plain_table, with_interval
-from .display import as_html, as_text
+from .display import Shown
 from .headline import at_chance
 from .ranking_reliability import ranking_reliability
-from .rows import baselines_text, beaten_baselines, nothing_feasible, pareto_rows, trial_rows
+from .rows import baselines_text, beaten_baselines, nothing_feasible, trial_rows
 from .rungs import rungs_text
 
 if TYPE_CHECKING:
     from .run import Run
 
 
-class Front(list[Trial]):
+class Front(Shown, list[Trial]):
     """The trials of a run's front by number; shows itself as `attnas pareto` does."""
 
     def __init__(self, trials: Iterable[Trial], run: "Run") -> None:
         super().__init__(trials)
         self._run = run
 
-    def __repr__(self) -> str:
-        return as_text(pareto_table(self._run, verdicts=False))
-
-    def _repr_html_(self) -> str:
-        return as_html(pareto_table(self._run, verdicts=False))
+    def _shown(self) -> RenderableType:
+        return pareto_table(self._run, verdicts=False)
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,13 @@ def pareto_table(run: "Run", *, verdicts: bool = True) -> RenderableType:
     Then the baselines that it beats.
     Below it what the run says of its rungs and of its supernet, if it has any, with `verdicts`.
     """
-    rows = pareto_rows(run)
-    if not rows:
+    front, beaten = run.front(), beaten_baselines(run)
+    if not front:
         return Text(nothing_feasible(run))
-    rows += [row | {"beaten": True} for row in trial_rows(run, beaten_baselines(run))]
+    rows = trial_rows(run, [*front, *beaten])
+    below = {trial.number for trial in beaten}
+    rows = [row | {"beaten": row["trial"] in below} for row in rows]
+    rows.sort(key=lambda row: row["beaten"])
     names = [decision.name for decision in run.decisions]
     plain = dict(zip(names, run.plain_architecture.options, strict=True))
     metrics = [objective.metric for objective in run.objectives]
@@ -186,4 +186,4 @@ def _marks(row: Mapping[str, Any]) -> list[str]:
 
 
 def _weight(row: Mapping[str, Any]) -> str:
-    return "bold" if row["best"] else faint("beaten" in row)
+    return "bold" if row["best"] else faint(row["beaten"])

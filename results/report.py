@@ -155,8 +155,12 @@ def _trials(run: "Run") -> str:
     heads += [("epochs", True), ("seconds", True), ("reason", False)]
     on_front = {trial.number for trial in run.front()}
     best = recommended(run)
+    baselines = {trial.number: name for name, trial in run.baselines.items()}
     rows = "\n".join(
-        _trial_row(run, trial, metrics, _role(trial, best, on_front)) for trial in run.trials
+        _trial_row(
+            run, trial, metrics, _role(trial, best, on_front), baselines.get(trial.number, "")
+        )
+        for trial in run.trials
     )
     head = "".join(
         f'<th scope="col"{_class("number" if numeric else "")}>'
@@ -176,10 +180,10 @@ def _role(trial: Trial, best: Trial | None, on_front: Iterable[int]) -> str:
     return "front" if trial.number in on_front else "dominated"
 
 
-def _trial_row(run: "Run", trial: Trial, metrics: Iterable[str], role: str) -> str:
+def _trial_row(run: "Run", trial: Trial, metrics: Iterable[str], role: str, baseline: str) -> str:
     label = f"{role}, plain" if trial.architecture.is_plain else role
-    names = [name for name, known in run.baselines.items() if known.number == trial.number]
-    label = ", ".join([label, *(f"baseline {name}" for name in names)])
+    if baseline:
+        label = f"{label}, baseline {baseline}"
     cells = [
         f'<th scope="row" class="number" data-value="{trial.number}">{trial.number}</th>',
         _cell(label, "role"),

@@ -36,7 +36,7 @@ from attnas.search_space import Architecture, Backbone, decision_from_dict
 from . import record as on_disk
 from .database import check_storage
 from .details import details_of
-from .display import as_html, as_text
+from .display import Shown
 from .front import best, front, hypervolume_over_trials, losses, reference_box
 from .front_table import Front, pareto_table
 from .headline import headline, summary
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-class Run:
+class Run(Shown):
     """A durable list of trials with the config and the facts that made it.
 
     `facts` is what is needed to read the trials: `backbone` (as `Backbone.to_dict`),
@@ -169,12 +169,6 @@ class Run:
     def exists(folder: str | Path) -> bool:
         """Whether the folder holds a run, of whatever format."""
         return on_disk.exists(folder)
-
-    def __repr__(self) -> str:
-        return as_text(self._shown())
-
-    def _repr_html_(self) -> str:
-        return as_html(self._shown())
 
     def _shown(self) -> "RenderableType":
         from rich.console import Group

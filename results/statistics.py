@@ -73,11 +73,8 @@ def differences_to_plain(trials: Sequence[Trial]) -> dict[int, PairedDifference]
     many trials are compared (Holm 1979, Scandinavian Journal of Statistics 6, 65-70): where no
     trial differs, at most one run in 20 marks any of them, its best included.
     """
-    plain: dict[int, Trial] = {}
+    plain = _plain_by_epochs(trials)
     complete = [trial for trial in trials if trial.state == "complete"]
-    for trial in complete:
-        if trial.architecture.is_plain:
-            plain.setdefault(trial.epochs, trial)
     found = {}
     for trial in complete:
         beside = plain.get(trial.epochs)
@@ -105,8 +102,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def plain_beside(trial: Trial, trials: Sequence[Trial]) -> Trial | None:
     """The plain backbone's complete trial with the epochs of this one; the first of several."""
-    alike = (t for t in trials if t.state == "complete" and t.architecture.is_plain)
-    return next((t for t in alike if t.epochs == trial.epochs), None)
+    return _plain_by_epochs(trials).get(trial.epochs)
+
+
+def _plain_by_epochs(trials: Sequence[Trial]) -> dict[int, Trial]:
+    """The first complete trial of the plain backbone for each number of epochs."""
+    found: dict[int, Trial] = {}
+    for trial in trials:
+        if trial.state == "complete" and trial.architecture.is_plain:
+            found.setdefault(trial.epochs, trial)
+    return found
 
 
 def _number(p_value: float) -> float:

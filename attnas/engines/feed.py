@@ -9,7 +9,7 @@ from typing import Any
 from attnas.core import Proposal, TrainingResult
 
 from ..coordinator import Coordinator, Task
-from ..evaluation import Screened, is_to_be_trained, make_trial
+from ..evaluation import Screened, is_to_be_trained
 
 RETRIES = 2
 SCREENING_AT_A_TIME_S = 0.5
@@ -82,7 +82,7 @@ class Feed:
     def done(self, key: str, trained: TrainingResult) -> None:
         """The task is trained: it becomes a trial."""
         attempt = self._training.pop(key)
-        self._finish(attempt.task, attempt.screened, trained)
+        self.coordinator.record(attempt.task, attempt.screened, trained)
 
     def lost(self, key: str, error: BaseException | None) -> None:
         """The task's worker died."""
@@ -100,7 +100,7 @@ class Feed:
             self.coordinator.observer.note(f"Trial {number}: {death(error)}; it is trained again.")
             return
         failed = TrainingResult(seconds=seconds, failure=reason)
-        self._finish(attempt.task, attempt.screened, failed)
+        self.coordinator.record(attempt.task, attempt.screened, failed)
 
     def _screened(self) -> Attempt | None:
         """The next task that passes; None while there is none, or to let results come in."""
@@ -112,21 +112,8 @@ class Feed:
             screened = self.screen(task.proposal)
             if is_to_be_trained(screened, always=task.reference):
                 return Attempt(task, screened)
-            self._finish(task, screened, None)
+            self.coordinator.record(task, screened, None)
         return None
-
-    def _finish(self, task: Task, screened: Screened, trained: TrainingResult | None) -> None:
-        problem, seed = self.coordinator.problem, self.coordinator.config.seed
-        trial = make_trial(
-            task.proposal,
-            task.number,
-            screened,
-            trained,
-            problem.objectives,
-            problem.constraints,
-            seed=seed,
-        )
-        self.coordinator.finish(task, trial)
 
 
 def death(error: BaseException | None) -> str:

@@ -9,7 +9,7 @@ from attnas.evaluator import Evaluator
 
 from ..config import Config
 from ..coordinator import Coordinator, Task
-from ..evaluation import is_to_be_trained, make_trial, screen, train
+from ..evaluation import is_to_be_trained, screen, train
 from ..facts import environment
 from ..problem import Problem
 from ..setup import make_evaluator
@@ -37,14 +37,4 @@ def _evaluate(coordinator: Coordinator, evaluator: Evaluator, task: Task) -> Non
     if is_to_be_trained(screened, always=task.reference):
         heard = partial(coordinator.observer.epoch, task.number)
         trained = train(task.proposal, evaluator, heard)
-    problem, seed = coordinator.problem, coordinator.config.seed
-    trial = make_trial(
-        task.proposal,
-        task.number,
-        screened,
-        trained,
-        problem.objectives,
-        problem.constraints,
-        seed=seed,
-    )
-    coordinator.finish(task, trial)
+    coordinator.record(task, screened, trained)
