@@ -1,17 +1,17 @@
 """Seconds of the commands that only look, on a run of recorded trials.
 
-    python -m benchmarks.commands [--trials 100] [--output FILE]
+    python -m benchmarks.commands [--trials 100] [--quick] [--out FILE]
 
 Prints user and wall seconds, the least of several, and what of the large libraries was loaded.
 """
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +19,8 @@ import pandas as pd
 import attnas
 from attnas.config import parse_config
 from attnas.problem import make_problem
+
+from .provenance import RESULTS, print_table, provenance, write_json
 
 LARGE = ("torch", "optuna", "sqlalchemy", "pandas", "scipy.stats", "scipy.special", "plotly")
 PROGRAM = Path(sys.executable).with_name("attnas")
@@ -57,7 +59,7 @@ def recorded(folder: Path, trials: int) -> None:
         attnas.search(config, runs=folder / "runs", observer=attnas.Observer()).close()
 
 
-def timed(command: str, folder: Path, repeats: int = 3) -> dict[str, object]:
+def timed(command: str, folder: Path, repeats: int) -> dict[str, object]:
     """The least user and wall seconds of a command, and the large libraries that it loads."""
     user, wall = [], []
     for _ in range(repeats):
@@ -73,19 +75,25 @@ def timed(command: str, folder: Path, repeats: int = 3) -> dict[str, object]:
     return {"command": command, "user_s": min(user), "wall_s": min(wall), "loads": large}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--output", type=Path)
-    given = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="few trials, each command once")
+    parser.add_argument("--out", type=Path, default=RESULTS / "commands.json")
+    given = parser.parse_args(arguments)
+    trials, repeats = (5, 1) if given.quick else (given.trials, 3)
     with tempfile.TemporaryDirectory() as made:
-        recorded(Path(made), given.trials)
-        rows = [timed(command, Path(made)) for command in COMMANDS]
-    print(f"{'command':<24}{'user s':>8}{'wall s':>8}  loads")
-    for row in rows:
-        print(f"{row['command']:<24}{row['user_s']:>8.2f}{row['wall_s']:>8.2f}  {row['loads']}")
-    if given.output:
-        given.output.write_text(json.dumps({"trials": given.trials, "rows": rows}, indent=2))
+        recorded(Path(made), trials)
+        rows = [timed(command, Path(made), repeats) for command in COMMANDS]
+    print_table(
+        ["command", "user s", "wall s", "loads"],
+        [
+            [row["command"], f"{row['user_s']:.2f}", f"{row['wall_s']:.2f}", row["loads"]]
+            for row in rows
+        ],
+    )
+    said = provenance(arguments, "benchmarks.commands")
+    write_json(given.out, {**said, "trials": trials, "commands": rows})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ in how many are stages, units and sites found; do they compute at the near-ident
 computed before; do gradients reach every block; and is the network the same after it was written
 and read? Goal: all of that in 38 of 40.
 
-    python -m benchmarks.networks
+    python -m benchmarks.networks [--quick] [--only PART] [--onnx] [--out FILE]
 
 About five minutes on two cores. `--only TEXT` takes those whose name has it and writes nothing.
 `--onnx` writes each as ONNX too (12 seconds each) and compares what ONNX Runtime computes.
@@ -49,6 +49,7 @@ SIDES = {"timm/efficientformer_l1": 224, "transformers/swin": 128}
 """Of those that take no image of 64 pixels."""
 OPTIONS = ("se:r16@residual", "se:r16@post", "eca@residual", "eca@post")
 SAME = 1e-4
+QUICK = ("torchvision/squeezenet1_1", "timm/mobilenetv3_small_100", "transformers/vit")
 
 _SMALL_SWIN = {"window_size": 4}
 _TINY = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -119,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     declare_operators()
     rows = []
     for name, given in NETWORKS.items():
-        if options.only in name:
+        if options.only in name and (name in QUICK or not options.quick):
             rows.append(_row(name, given, onnx=options.onnx))
             print(_summary(rows[-1]), flush=True)
     _show(rows)
@@ -301,6 +302,7 @@ def _show(rows: Sequence[dict[str, Any]]) -> None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Which networks can be searched as they are?")
     parser.add_argument("--only", default="", help="part of the names of the networks to try")
+    parser.add_argument("--quick", action="store_true", help="three networks, one a library")
     parser.add_argument("--onnx", action="store_true", help="write each as ONNX too")
     parser.add_argument("--out", type=Path, default=RESULTS / "networks.json")
     return parser.parse_args(arguments)

@@ -1,5 +1,7 @@
 """The benchmark on a few small networks: what it finds, and that a part writes nothing."""
 
+import json
+
 import pytest
 
 from benchmarks import networks
@@ -38,3 +40,11 @@ def test_a_network_that_cannot_be_made_has_a_reason(monkeypatch, capsys, tmp_pat
     assert "timm/nothing: search_space.backbone.timm: unknown model of timm 'nothing'" in shown
     assert "0 of 1 passed" in shown
     assert not out.exists()
+
+
+def test_the_quick_run_takes_one_network_a_library(tmp_path):
+    out = tmp_path / "out.json"
+    assert networks.main(["--quick", "--out", str(out)]) == 0
+    rows = json.loads(out.read_text())["networks"]
+    assert sorted(row["network"] for row in rows) == sorted(networks.QUICK)
+    assert all(row["passed"] for row in rows)
