@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from attnas.core import InputError
+from attnas.core import InputError, PredictedCost
 from attnas.evaluator import (
     SECONDS,
     TRUSTED_MAPE,
@@ -92,19 +92,23 @@ def profile(
 
 def screen_by_table(
     config: Config, problem: Problem, evaluator: Evaluator, observer: Observer
-) -> None:
-    """Lets the evaluator reject by the table where the config asks for it and it is trusted."""
+) -> PredictedCost | None:
+    """Lets the evaluator reject by the table where the config asks for it and it is trusted.
+
+    Returns that table; None if there is none.
+    """
     meter = evaluator.latency
     if config.screening != "table" or meter is None:
-        return
+        return None
     if not any(c.metric == "latency_ms" for c in problem.constraints):
         observer.note("'screening: table' changes nothing: there is no bound on latency_ms.")
-        return
+        return None
     table = meter.table(observer.note, partial(observer.preparing, "networks measured"))
-    if table.trusted:
-        meter.screen_by(table)
-    else:
+    if not table.trusted:
         observer.note(DISTRUST)
+        return None
+    meter.screen_by(table)
+    return table
 
 
 def _now_and_then(note: Note) -> Progress:

@@ -1,22 +1,16 @@
 """The search loop: propose, screen, train, store, until the budget is spent."""
 
-import itertools
 import json
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from attnas.core import (
     AttnasError,
     InputError,
     Screening,
-    described,
     import_plugins,
     named_code,
-    violations_text,
 )
 from attnas.evaluator import Evaluator
 from attnas.results import (
@@ -29,13 +23,13 @@ from attnas.results import (
     rungs_text,
     write_ranking_reliability,
 )
-from attnas.search_space import Architecture
 from attnas.strategies import Recommended, Strategy
 
 from .config import Config, parse_config, read_content, read_from
 from .coordinator import Coordinator
 from .engines import Engine, engine
 from .facts import function_facts, make_facts, screening_from
+from .feasible_share import say_feasible_share
 from .front_latency import remeasure_front
 from .objects import hand_over, with_objects
 from .observer import Observer
@@ -47,8 +41,6 @@ from .setup import in_its_precision, make_device, make_searcher, make_start, pre
 from .warm_start import remember_older, warm_text, warm_trials
 
 __all__ = ["Observer", "search"]
-
-SHARE_SAMPLES = 20
 
 
 def search(
@@ -120,10 +112,10 @@ def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine
             _check_same_start(run, config, problem)
             _warn_of_other_machine(run, engine.environment(evaluator), observer)
             _warn_of_other_function(run, function_facts(config, problem), observer)
-        screen_by_table(config, problem, evaluator, observer)
+        table = screen_by_table(config, problem, evaluator, observer)
         strategy = prepared(strategy, config, problem, evaluator, run.checkpoints, observer)
         if not run.trials:
-            _say_share_feasible(problem, evaluator, observer, seed=config.seed)
+            say_feasible_share(problem, evaluator, observer, seed=config.seed, table=table)
         if earlier:
             observer.note(warm_text(run.facts, earlier))
         coordinator = Coordinator(run, config, problem, strategy, observer, earlier)
@@ -164,40 +156,6 @@ def _say_what_became_of_recommendations(strategy: Strategy, run: Run, observer: 
         for line in strategy.closing(run.trials):
             observer.note(line)
         write_ranking_reliability(run)
-
-
-def _say_share_feasible(
-    problem: Problem, evaluator: Evaluator, observer: Observer, *, seed: int
-) -> None:
-    space = problem.space
-    observer.note(f"{space.size:,} distinct architectures.")
-    later = [f"{c.metric} {c}" for c in problem.constraints if not described(c.metric).cheap]
-    if len(later) == len(problem.constraints):
-        return
-    broken: list[Mapping[str, float]] = []
-    done = itertools.count(1)
-
-    def feasible(architecture: Architecture) -> bool:
-        observer.preparing("screened for the feasible share", next(done), SHARE_SAMPLES)
-        try:
-            violations = evaluator.screen(architecture).violations
-        except (Exception, SystemExit):  # it will be a failed trial if it is proposed
-            return False
-        if violations:
-            broken.append(violations)
-        return not violations
-
-    rng = np.random.default_rng((seed, 2**32))
-    share, low, high = space.share_feasible(rng, feasible, SHARE_SAMPLES)
-    text = f"Feasible: {share:.0%} of the space (95 % interval {low:.0%} to {high:.0%})"
-    observer.note(f"{text}; {', '.join(later)} is known after training." if later else f"{text}.")
-    if share == 0 and broken:
-        [(constraint, count)] = Counter(c for b in broken for c in b).most_common(1)
-        least = min(broken, key=lambda b: sum(b.values()))
-        observer.note(
-            f"'{constraint}' rejects {count} of the {len(broken)} looked at; the nearest: "
-            f"{violations_text(least)}."
-        )
 
 
 def _existing_run(config: Config, runs: str | Path, problem: Problem) -> Run | None:

@@ -1,6 +1,7 @@
 """Brief training and scoring of a network."""
 
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -325,16 +326,25 @@ def _failures(note: str = "") -> Iterator[None]:
 
 @contextmanager
 def _reproducible(device: torch.device) -> Iterator[None]:
-    """Leaves the global generators as they were; on CUDA, deterministic kernels alone."""
+    """Leaves the global generators as they were; on CUDA, deterministic kernels.
+
+    torch warns of an operator that has none such. cuBLAS is deterministic if its workspace is
+    fixed, which it reads from the environment when the process first uses it.
+    """
     if device.type == "cpu":  # its kernels are deterministic for a given number of threads
         with torch.random.fork_rng(devices=[]):
             yield
         return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     cudnn = torch.backends.cudnn
+    asked = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
     before = cudnn.deterministic, cudnn.benchmark
     cudnn.deterministic, cudnn.benchmark = True, False
+    torch.use_deterministic_algorithms(True, warn_only=warned or not asked)
     try:
         with torch.random.fork_rng(device_type=device.type):
             yield
     finally:
         cudnn.deterministic, cudnn.benchmark = before
+        torch.use_deterministic_algorithms(asked, warn_only=warned)

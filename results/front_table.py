@@ -11,6 +11,7 @@ from rich.text import Text
 
 from attnas.core import Trial, described
 
+from .any_difference import nothing_differs
 from .cells import by_decision, difference_text, faint, noise_note, plain_table, with_interval
 from .display import Shown
 from .headline import at_chance
@@ -79,7 +80,8 @@ def pareto_table(run: "Run", *, verdicts: bool = True) -> RenderableType:
         _line_a_decision(rows, metrics, plain, run.scored),
         _line_a_figure(rows, metrics, plain, run.scored),
     )
-    first = [Text(untrained, style="bold")] if (untrained := at_chance(run)) else []
+    untold = at_chance(run) or nothing_differs(run)
+    first = [Text(untold, style="bold")] if untold else []
     return Group(*first, _Fitting(forms), Text("\n".join(notes), style="dim"))
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnas.core import Trial, described
 
+from .any_difference import nothing_differs
 from .confirmation import CONFIRMATION_FILE, read_confirmation
 from .rows import metric_rows, nothing_feasible, recommended
 from .statistics import PairedDifference, paired_difference
@@ -35,6 +36,10 @@ def headline(run: "Run") -> str:
         return nothing_feasible(run)
     if untrained := at_chance(run):
         return untrained
+    return " ".join(filter(None, (nothing_differs(run), _finding(run, best))))
+
+
+def _finding(run: "Run", best: Trial) -> str:
     constraints = ", ".join(f"{name} {bound}" for name, bound in run.facts["constraints"].items())
     within = f" within {constraints}" if constraints else ""
     known = {row["metric"]: row for row in metric_rows(run, best)}

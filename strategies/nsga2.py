@@ -27,9 +27,9 @@ class NSGA2:
     IEEE Transactions on Evolutionary Computation 6(2), with constraint domination (section
     VI). Departure: there are no generations. Each child competes at once, as in Durillo et
     al. 2009, "On the effect of the steady-state selection scheme in multi-objective genetic
-    algorithms", EMO: the parents are the best `population` of the whole history by rank and
-    crowding, which is what (mu + 1) replacement would have kept, and holds with any number of
-    trials in flight. The first `population` trials are drawn uniformly.
+    algorithms", EMO. Departure from that: no population is carried along; the parents are the
+    best `population` of the whole history by rank and crowding, with any number of trials in
+    flight. The first `population` trials are drawn uniformly.
     """
 
     space: "SearchSpace"

@@ -29,10 +29,11 @@ class TPE:
 
     Source: Bergstra et al. 2011, "Algorithms for hyper-parameter optimization", NeurIPS; for
     several objectives Ozaki et al. 2022, "Multiobjective tree-structured Parzen estimator",
-    JAIR 73; constraints as Watanabe and Hutter 2023, arXiv:2211.14411. Computed by Optuna's
-    `TPESampler`, each decision for itself, trials in flight counting as bad: the joint estimate
-    mostly proposes again what was tried. Where that happens all the same, neighbours of the
-    proposal follow. Long histories are thinned out (`modelled`).
+    JAIR 73. Computed by Optuna's `TPESampler`: what breaks a bound counts as worse than all that
+    keeps it, by how far it is off (c-TPE, arXiv:2211.14411, is another method). Each decision
+    is taken for itself, trials in flight counting as bad: the joint estimate mostly proposes
+    again what was tried. Where that happens all the same, neighbours of the proposal follow.
+    Long histories are thinned out (`modelled`).
     """
 
     space: "SearchSpace"

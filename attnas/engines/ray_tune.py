@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attnas.core import AttnasError, Proposal, Screening
-from attnas.evaluator import Evaluator, TimeSlices
+from attnas.evaluator import Evaluator, TimeSlices, resolved_precision
 
 from ..config import Config
 from ..coordinator import Coordinator
@@ -18,7 +18,7 @@ from ..evaluation import Screened, screen
 from ..facts import environment
 from ..objects import Parcel
 from ..problem import Problem
-from ..setup import make_evaluator
+from ..setup import in_its_precision, make_evaluator
 from .feed import Feed
 from .measuring import MeasuringNode, remote_evaluator
 from .ray_session import logged, ray_installed, ray_session, scratch
@@ -40,6 +40,7 @@ class RayEngine:
         self._open = ExitStack()
         self._joined = False
         self._turns: Path | None = None
+        self.precision = "auto"
 
     def __enter__(self) -> "RayEngine":
         return self
@@ -58,6 +59,7 @@ class RayEngine:
         self, config: Config, problem: Problem, plain: Screening | None, checkpoints: Path
     ) -> Evaluator:
         """What screens; it measures the plain backbone now if `plain` is not given."""
+        self.precision = config.training.precision
         if self.config.address is not None:
             self._join()  # to see whether it has a node to measure on
             turns = _turns_folder(checkpoints.parent)
@@ -68,8 +70,12 @@ class RayEngine:
     def environment(self, evaluator: Evaluator) -> dict[str, Any]:
         """As `facts.environment`, of the workers where it is they who compute."""
         found = environment(evaluator)
-        if not self.config.gpus and found["training_device"] != "none":
-            found["training_device"] = "cpu"
+        device = "cuda" if self.config.gpus else "cpu"
+        if found["training_device"] not in ("none", device):
+            found["training_device"] = device
+            if self.precision == "auto":  # this process has another device: theirs decides
+                known = None if self.config.gpus else resolved_precision("auto", device)
+                found["precision"] = known or "auto"
         return {**found, "training_threads": self.threads}
 
     def run(self, coordinator: Coordinator, evaluator: Evaluator) -> None:
@@ -95,7 +101,7 @@ class RayEngine:
             workers=self.config.workers,
             limit_s=coordinator.config.training.time_limit_s,
         )
-        content = coordinator.config.model_dump(mode="json")
+        content = in_its_precision(coordinator.config, run).model_dump(mode="json")
         settings = WorkerSettings(
             config=content,
             plain=evaluator.plain,

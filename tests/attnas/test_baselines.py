@@ -124,7 +124,7 @@ def test_a_real_search_ends_in_a_verdict_on_its_baselines(tmp_path, monkeypatch,
     monkeypatch.setattr(screening, "measure_reference", brief)
     monkeypatch.setattr(screening, "SCREENING_SECONDS", 0.05)
     monkeypatch.setattr(front_latency, "SECONDS_A_TRIAL", 0.05)
-    monkeypatch.setattr("attnas.search_loop.SHARE_SAMPLES", 2)
+    monkeypatch.setattr("attnas.feasible_share.MEASURED", 2)
     config = {
         "name": "hand",
         "data": {"source": "digits", "train": 200, "validation": 100, "test": 100},

@@ -131,7 +131,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setattr(screening, "measure_reference", brief)
     monkeypatch.setattr(screening, "SCREENING_SECONDS", 0.05)
     monkeypatch.setattr(front_latency, "SECONDS_A_TRIAL", 0.05)
-    monkeypatch.setattr("attnas.search_loop.SHARE_SAMPLES", 2)
+    monkeypatch.setattr("attnas.feasible_share.MEASURED", 2)
     yield tmp_path
     sys.modules.pop("own", None)
     for registered in (DECISIONS._found, DECISIONS._defined):

@@ -30,7 +30,7 @@ def short_measuring(monkeypatch):
     monkeypatch.setattr(screening, "measure_reference", brief)
     monkeypatch.setattr(screening, "SCREENING_SECONDS", 0.05)
     monkeypatch.setattr(front_latency, "SECONDS_A_TRIAL", 0.05)
-    monkeypatch.setattr(sys.modules["attnas.search_loop"], "SHARE_SAMPLES", 2)
+    monkeypatch.setattr(sys.modules["attnas.feasible_share"], "MEASURED", 2)
 
 
 def trained(run):

@@ -7,7 +7,7 @@ import pytest
 from attnas.config import parse_config
 from attnas.core import AttnasError, InputError, Screening
 from attnas.engine_config import RayConfig
-from attnas.engines import ray_session
+from attnas.engines import ray_session, ray_tune
 from attnas.engines.ray_tune import _turns_folder, worker_class
 from attnas.engines.worker import WorkerSettings
 from attnas.objects import Parcel
@@ -126,3 +126,31 @@ def test_a_node_with_the_resource_latency_measures_and_the_others_train(tmp_path
     )
     again = {t.number for t in run.front() if not t.architecture.is_plain}
     assert again <= set(run.remeasured)
+
+
+class OnThisDevice:
+    """An evaluator whose process trains on one device in the precision found there."""
+
+    def __init__(self, device, precision):
+        self.facts = {"training_device": device, "precision": precision}
+
+    def environment(self):
+        return self.facts
+
+
+@pytest.mark.parametrize(
+    ("gpus", "here", "asked", "expected"),
+    [
+        (0, ("cpu", "bfloat16"), "auto", ("cpu", "bfloat16")),
+        (0, ("cuda", "bfloat16"), "auto", ("cpu", "resolved here")),
+        (0, ("cuda", "float32"), "float32", ("cpu", "float32")),
+        (1, ("cpu", "float32"), "auto", ("cuda", "auto")),
+        (0, ("none", "none"), "auto", ("none", "none")),
+    ],
+)
+def test_the_precision_is_that_of_the_workers_device(gpus, here, asked, expected, monkeypatch):
+    monkeypatch.setattr(ray_tune, "resolved_precision", lambda *_: "resolved here")
+    engine = ray_tune.RayEngine(RayConfig(gpus=gpus))
+    engine.precision = asked
+    found = engine.environment(OnThisDevice(*here))
+    assert (found["training_device"], found["precision"]) == expected
