@@ -8,21 +8,33 @@ from attnas.results import Run, load_export
 from attnas.search_space import Architecture
 from attnas.search_space import build as build_architecture
 
+from .starting_weights import trained
+
 
 def build(
-    source: str | Path | Architecture, *, seed: int | None = None, trust: bool = False
+    source: str | Path | Architecture,
+    *,
+    seed: int | None = None,
+    weights: str | Path | None = None,
+    trust: bool = False,
 ) -> nn.Module:
     """The network of an exported architecture (a YAML or JSON file), with initial weights.
 
-    With the same `seed` the weights are those that the search began with; without, they
-    come from torch's generator. A backbone with trained weights keeps them. `trust` lets a file
-    that somebody else made import the code that it names (docs/trust.md).
+    With `weights`, a file of `attnas train` or `attnas confirm --keep-weights`, it is the trained
+    network, in eval mode.
+
+    With the same `seed` the weights are those that the search began with, unless that began with
+    a file or a supernet (`start` in the export); without, they come from torch's generator. A
+    backbone with trained weights keeps them. `trust` lets a file that somebody else made import the
+    code that it names (docs/trust.md).
 
     Raises:
-        InputError: the file is not an export that this version reads.
+        InputError: the file is not an export that this version reads, or there are no such weights.
     """
     if not isinstance(source, Architecture):
         source, _ = load_export(source, trust=trust)
+    if weights is not None:
+        return trained(source, Path(weights), key="weights")
     return build_architecture(source, seed=seed)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from . import away_commands as away
 from . import listing_commands as listing
 from .parameters import (
     AsCsv,
@@ -22,16 +23,12 @@ from .parameters import (
     Trusted,
 )
 from .terminal import (
-    check_writable,
     open_run,
     print_front,
-    read_bounds,
     say,
     stderr,
     stdout,
     trial_of,
-    write_onnx,
-    write_text,
 )
 
 app = typer.Typer(
@@ -57,20 +54,7 @@ def _global(
         raise typer.Exit
 
 
-@app.command()
-def init(
-    path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("attnas.yaml"),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
-) -> None:
-    """Writes a commented config."""
-    from attnas.core import InputError
-
-    from .reference import commented_config
-
-    if path.exists() and not force:
-        raise InputError("the file exists already. --force overwrites it.", file=str(path))
-    write_text(path, commented_config())
-    say(f"Wrote {path}. `attnas search {path}` runs it.")
+app.command()(away.init)
 
 
 @app.command()
@@ -205,105 +189,9 @@ def dashboard(
     serve(folder, port, say, trust=trust)  # which opens the run anew for each page
 
 
-@app.command()
-def export(
-    run: RunName,
-    trial: Annotated[int | None, typer.Option("--trial", help="The trial's number.")] = None,
-    maximum: Annotated[
-        list[str] | None, typer.Option("--max", help="The best with at most: latency_ms=5.")
-    ] = None,
-    minimum: Annotated[
-        list[str] | None, typer.Option("--min", help="The best with at least: accuracy=0.7.")
-    ] = None,
-    output: Output = None,
-    onnx: Annotated[Path | None, typer.Option("--onnx", help="Write an ONNX file too.")] = None,
-    python: Annotated[
-        Path | None, typer.Option("--python", help="Write a Python module too.")
-    ] = None,
-    runs: Runs = Path("runs"),
-    trust: Trusted = False,
-) -> None:
-    """Exports an architecture as YAML (or JSON, by suffix): the best one if none is named."""
-    from attnas.core import InputError
-    from attnas.results import export_python, write_export
-
-    loaded = open_run(run, runs, trust)
-    if trial is not None and (maximum or minimum):
-        raise InputError("give either --trial or bounds.", key="--trial")
-    if trial is not None:
-        chosen = trial_of(loaded, trial, "--trial")
-    else:
-        bounds = read_bounds(loaded, maximum, "--max"), read_bounds(loaded, minimum, "--min")
-        chosen = loaded.best(*bounds)
-    path = output or loaded.folder / "best.yaml"
-    for more in filter(None, (python, onnx)):
-        check_writable(more)
-    write_export(loaded, chosen, path)
-    say(f"Wrote trial {chosen.number} ({chosen.architecture}) to {path}.")
-    if not chosen.feasible:
-        say(f"The trial is {chosen.state}: {chosen.reason}.")
-    gain = loaded.differences.get(chosen.number)
-    if gain is not None and gain.within_noise and not chosen.architecture.is_plain:
-        name = loaded.scored.replace("_", " ")
-        say(f"Its {name} is within noise of the plain backbone's: `attnas confirm` tells more.")
-    if python is not None:
-        write_text(python, export_python(chosen.architecture, loaded.facts.get("plugins", ())))
-        say(f"Wrote {python}.")
-    if onnx is not None:
-        write_onnx(chosen, onnx)
-        say(f"Wrote {onnx} (initial weights).")
-
-
-@app.command(name="export-space")
-def export_space(
-    config: ConfigFile,
-    nni: Annotated[Path, typer.Option("--nni", help="The file to write, in NNI's format.")],
-) -> None:
-    """Writes the search space of a config for another tool."""
-    from attnas.search_space import to_nni_json
-
-    from .config import load_config, read_from
-    from .problem import make_problem
-
-    parsed = load_config(config)
-    with read_from(config):
-        space = make_problem(parsed).space
-    write_text(nni, json.dumps(to_nni_json(space), indent=2) + "\n")
-    say(f"Wrote {space.size:,} architectures to {nni}.")
-
-
-@app.command()
-def train(
-    exported: Annotated[Path, typer.Argument(metavar="EXPORTED", help="An exported config.")],
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the data.")] = 30,
-    data: DataPath = None,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
-    hold_out_validation: Annotated[
-        bool,
-        typer.Option(
-            "--hold-out-validation", help="Weights that a search may begin with (init: FILE)."
-        ),
-    ] = False,
-    trust: Trusted = False,
-    output: Output = None,
-) -> None:
-    """Trains an exported architecture fully and scores it on the test split."""
-    from .full_training import train_exported
-
-    weights = output or exported.with_suffix(".safetensors")
-    score = train_exported(
-        exported,
-        epochs=epochs,
-        data_path=data,
-        seed=seed,
-        weights=weights,
-        say=say,
-        hold_out_validation=hold_out_validation,
-        trust=trust,
-    )
-    figures = {name.removeprefix("validation_"): v for name, v in score.metrics.items()}
-    print(json.dumps({f"test_{name}": value for name, value in figures.items()}))
-    say(f"Wrote the weights to {weights}.")
+app.command()(away.export)
+app.command(name="export-space")(away.export_space)
+app.command()(away.train)
 
 
 @app.command()
@@ -314,6 +202,9 @@ def confirm(
         int | None, typer.Option("--epochs", min=1, help="Epochs; the trials' own if not given.")
     ] = None,
     data: DataPath = None,
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Keep each trained network in RUN/weights.")
+    ] = False,
     runs: Runs = Path("runs"),
     trust: Trusted = False,
     as_json: AsJson = False,
@@ -324,7 +215,9 @@ def confirm(
     from .confirmation import confirm as run_confirm
 
     loaded = open_run(run, runs, trust)
-    confirmation = run_confirm(loaded, seeds=seeds, epochs=epochs, data_path=data, say=say)
+    confirmation = run_confirm(
+        loaded, seeds=seeds, epochs=epochs, data_path=data, keep_weights=keep_weights, say=say
+    )
     if as_json:
         print(json.dumps(confirmation.summary(), indent=2))
     else:

@@ -2,10 +2,22 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from attnas.core import AttnasError, InputError, ItemScores, Trial, write
-from attnas.evaluator import Trainer, TrainingFailed
+from torch import nn
+
+from attnas.core import (
+    AttnasError,
+    InputError,
+    ItemScores,
+    TrainingResult,
+    Trial,
+    write,
+    writing,
+)
+from attnas.evaluator import Data, Trainer, TrainingFailed, training_record, write_weights
 from attnas.results import (
     CONFIRMATION_FILE,
     Confirmation,
@@ -22,6 +34,8 @@ from .problem import make_problem
 from .setup import in_its_precision, make_start, make_trainer
 
 Say = Callable[[str], None]
+WEIGHTS_FOLDER = "weights"
+"""Of a run: the trained networks of its confirmations."""
 
 
 def confirm(
@@ -30,6 +44,7 @@ def confirm(
     seeds: int = 5,
     epochs: int | None = None,
     data_path: str | None = None,
+    keep_weights: bool = False,
     say: Say = lambda _: None,
 ) -> Confirmation:
     """Trains front, baselines and plain backbone with new seeds, scored on the test split.
@@ -37,8 +52,10 @@ def confirm(
     The winner is the one that the search recommends, `run.best()`. All architectures of one
     seed share backbone weights, data order and augmentation. Each training is kept at once:
     the same call goes on where it was interrupted. `epochs` is the trials' own if not given,
-    `data_path` says where the data are now. A member of the front whose training fails is
-    left out, and `say` tells of it.
+    `data_path` says where the data are now. With `keep_weights` the trained network of each
+    architecture and seed is kept in the run's folder (`weights_file`); trainings that are done,
+    but whose weights were not kept, are done again for them. A member of the front whose training
+    fails is left out, and `say` tells of it.
 
     Raises:
         InputError: fewer than two seeds, a run that replayed a table, or a training of the
@@ -66,7 +83,8 @@ def confirm(
     numbers = {trial.number for trial in front}
     baselines = {name: trial for name, trial in run.baselines.items() if trial.feasible}
     front += [trial for trial in baselines.values() if trial.number not in numbers]
-    session = _Session(trainer, folder, new_seeds, epochs, say)
+    weights = _Weights(run, data, epochs) if keep_weights else None
+    session = _Session(trainer, folder, new_seeds, epochs, say, weights)
     session.remaining = (len(front) + 1) * seeds
     plain = session.confirmed(problem.space.plain, run.plain)
     trained = tuple(session.front(front, winner))
@@ -103,14 +121,51 @@ def _looks(run: Run, seeds: int, epochs: int) -> tuple[int, ...]:
     return tuple(sorted({*earlier.looks, len(earlier.seeds), seeds}))
 
 
+def weights_file(run: Run, trial: int | None, seed: int, epochs: int) -> Path:
+    """Where a confirmation keeps a trained network; None is a plain backbone that is no trial."""
+    return run.folder / WEIGHTS_FOLDER / f"{_name(trial, seed, epochs)}.safetensors"
+
+
+def _name(trial: int | None, seed: int, epochs: int) -> str:
+    network = "plain" if trial is None else f"trial-{trial}"
+    return f"{network}-seed-{seed}-epochs-{epochs}"
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Keeps the networks of a confirmation with what they were trained on."""
+
+    run: Run
+    data: Data | None
+    epochs: int
+
+    def are_kept(self, trial: int | None, seed: int) -> bool:
+        return weights_file(self.run, trial, seed, self.epochs).is_file()
+
+    def keep(
+        self, trial: int | None, seed: int, network: nn.Module, result: TrainingResult
+    ) -> None:
+        file = weights_file(self.run, trial, seed, self.epochs)
+        with writing(file.parent):
+            file.parent.mkdir(exist_ok=True)
+        facts = {"run": self.run.name, "trial": trial, "seed": seed}
+        write_weights(file, network, training_record(self.data, ["train"], result, **facts))
+
+
 class _Session:
     """Trainings of one confirmation; those of an interrupted one are read back."""
 
     def __init__(
-        self, trainer: Trainer, folder: Path, seeds: Sequence[int], epochs: int, say: Say
+        self,
+        trainer: Trainer,
+        folder: Path,
+        seeds: Sequence[int],
+        epochs: int,
+        say: Say,
+        weights: _Weights | None,
     ) -> None:
         self.trainer, self.folder, self.seeds = trainer, folder, seeds
-        self.epochs, self.say = epochs, say
+        self.epochs, self.say, self.weights = epochs, say, weights
         self.folder.mkdir(parents=True, exist_ok=True)
         self.remaining = 0
 
@@ -129,18 +184,24 @@ class _Session:
         return Confirmed(number, architecture.by_name, scores)
 
     def _score(self, architecture: Architecture, number: int | None, seed: int) -> ConfirmedScore:
-        name = "plain" if number is None else f"trial-{number}"
-        path = self.folder / f"{name}-seed-{seed}-epochs-{self.epochs}.json"
+        path = self.folder / f"{_name(number, seed, self.epochs)}.json"
         kept = _read(path)
-        if kept is None:
-            self.say(f"{self.remaining:3d} to go: seed {seed}, {architecture}")
-            kept = self._train(architecture, seed, path)
+        lacks = self.weights is not None and not self.weights.are_kept(number, seed)
+        if kept is None or lacks:
+            again = "" if kept is None else " (again, for its weights)"
+            self.say(f"{self.remaining:3d} to go: seed {seed}, {architecture}{again}")
+            kept = self._train(architecture, number, seed, path)
         self.remaining -= 1
         return ConfirmedScore(seed, kept)
 
-    def _train(self, architecture: Architecture, seed: int, path: Path) -> ItemScores:
+    def _train(
+        self, architecture: Architecture, number: int | None, seed: int, path: Path
+    ) -> ItemScores:
+        keep = None if self.weights is None else partial(self.weights.keep, number, seed)
         try:
-            result = self.trainer.train(architecture, self.epochs, seed=seed, split="test")
+            result = self.trainer.train(
+                architecture, self.epochs, seed=seed, split="test", on_trained=keep
+            )
         except TrainingFailed as error:
             raise AttnasError(
                 f"seed {seed}, {architecture}: the training failed: {error}."

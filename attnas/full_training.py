@@ -6,16 +6,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
 from torch import nn
 
 from attnas.core import (
     AttnasError,
     InputError,
     TrainingResult,
-    replace_file,
     validated,
-    writing,
 )
 from attnas.evaluator import (
     Data,
@@ -27,11 +24,13 @@ from attnas.evaluator import (
     make_task,
     train,
     training_record,
+    write_weights,
 )
 from attnas.results import load_export
-from attnas.search_space import Architecture, Checkpoint, build
+from attnas.search_space import Architecture, Checkpoint
 
 from .setup import training_device
+from .starting_weights import beginning
 from .terminal import check_writable
 
 
@@ -44,9 +43,14 @@ def train_exported(
     weights: Path,
     say: Callable[[str], None],
     hold_out_validation: bool = False,
+    init: str | None = None,
+    from_scratch: bool = False,
     trust: bool = False,
 ) -> TrainingResult:
     """Trains on all items but the test split and writes the weights as safetensors.
+
+    It begins with the weights that the search began with, those of the file `init`, or with
+    random ones if `from_scratch`; see `beginning`.
 
     `hold_out_validation` keeps the validation split from training too: a search with the same
     splits may begin with such weights (`init`), as they have not seen what it is scored on. The
@@ -57,7 +61,7 @@ def train_exported(
 
     Raises:
         InputError: the export or its data cannot be read, or the data are others, or `weights`
-            is a folder.
+            is a folder; or the weights to begin with are gone or others.
         AttnasError: the training failed, or the weights cannot be written there, which is
             tried before it begins.
     """
@@ -69,36 +73,60 @@ def train_exported(
     recipe = _recipe(document["recipe"], epochs, str(exported))
     task = _task(document, str(exported))
     data = _data(document["data"], task, data_path, str(exported))
-    seen = ["train"] if hold_out_validation else ["train", "validation"]
+    begun = beginning(
+        document, architecture, data, file=str(exported), init=init, from_scratch=from_scratch
+    )
+    architecture = begun.architecture
+    splits = ["train"] if hold_out_validation else ["train", "validation"]
     if not hold_out_validation:
         data = replace(data, train=joined(data.train, data.validation))
     _check_shape(data, architecture, str(exported))
-    network = build(architecture, seed=seed)
-    checkpoint = _checkpoint(document, recipe, task, seed, weights, len(data.train))
+    network = begun.start.network(architecture, seed)
+    start = f"{begun.text}: {begun.start.label}"
+    checkpoint = _checkpoint(document, recipe, task, seed, weights, len(data.train), start)
     goes_on = " Going on from its checkpoint." if checkpoint.file.exists() else ""
     plural = "" if epochs == 1 else "s"
-    say(f"{architecture}: {len(data.train):,} items, {epochs} epoch{plural}.{goes_on}")
+    items = f"{len(data.train):,} items, {epochs} epoch{plural}"
+    say(f"{architecture}: {items} from {begun.text}.{goes_on}")
+    result = _trained(network, data, task, recipe, seed, checkpoint, say)
+    seen = [split for split in ("train", "validation") if split in (*splits, *begun.seen)]
+    record = training_record(data, seen, result, seed=seed, start=begun.text)
+    write_weights(weights, network, record)
+    checkpoint.delete()
+    with suppress(OSError):  # not empty: another training of the file left its state
+        checkpoint.file.parent.rmdir()
+    return result
+
+
+def _trained(
+    network: nn.Module,
+    data: Data,
+    task: Task,
+    recipe: Recipe,
+    seed: int,
+    checkpoint: Checkpoint,
+    say: Callable[[str], None],
+) -> TrainingResult:
+    """Trains the network in place and scores it on the test split."""
+
+    def tell(epoch: int, loss: float) -> None:
+        say(f"epoch {epoch} of {recipe.epochs}: training loss {loss:.3f}")
+
+    device = training_device()
     try:
-        result = train(
+        return train(
             network,
             data,
             task,
             recipe,
             seed=seed,
-            device=training_device(),
+            device=device,
             split="test",
-            on_epoch=lambda epoch, loss: say(
-                f"epoch {epoch} of {epochs}: training loss {loss:.3f}"
-            ),
+            on_epoch=tell,
             checkpoint=checkpoint,
         )
     except TrainingFailed as error:
         raise AttnasError(f"the training failed: {error}.") from error
-    _write(weights, network, training_record(data, seen))
-    checkpoint.delete()
-    with suppress(OSError):  # not empty: another training of the file left its state
-        checkpoint.file.parent.rmdir()
-    return result
 
 
 def _check_shape(data: Data, architecture: Architecture, file: str) -> None:
@@ -111,14 +139,14 @@ def _check_shape(data: Data, architecture: Architecture, file: str) -> None:
         )
 
 
-def _write(weights: Path, network: nn.Module, record: Mapping[str, str]) -> None:
-    state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-    with writing(weights, named=False):
-        replace_file(weights, save(state, dict(record)))
-
-
 def _checkpoint(
-    document: Mapping[str, Any], recipe: Recipe, task: Task, seed: int, weights: Path, items: int
+    document: Mapping[str, Any],
+    recipe: Recipe,
+    task: Task,
+    seed: int,
+    weights: Path,
+    items: int,
+    start: str,
 ) -> Checkpoint:
     """Where this training leaves its state: beside the weights, named by all that it depends on."""
     parts = ("backbone", "decisions", "architecture", "choices", "identity_start")
@@ -129,6 +157,7 @@ def _checkpoint(
         "recipe": recipe.model_dump(),
         "task": {"name": task.name, **asdict(task)},  # type: ignore[call-overload]
         "seed": seed,
+        "start": start,
     }
     return Checkpoint.within(weights.parent / f".{weights.name}.training", facts)
 

@@ -1,6 +1,7 @@
 """The config reference and the commented config, both made from the schema."""
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -58,11 +59,15 @@ def markdown_reference() -> str:
     return "\n".join(parts) + "\n"
 
 
-def commented_config() -> str:
-    """A config that runs as it is, each key with its meaning."""
+def commented_config(content: Mapping[str, Any] | None = None, notes: Sequence[str] = ()) -> str:
+    """A config with the meaning of each key; one that runs as it is, if no content is given.
+
+    The `notes` stand at its head.
+    """
     fields = {key: model.model_fields for key, model in sections()}
     lines = ["# `attnas search` runs this file; docs/config.md explains every key."]
-    for name, value in _STARTER.items():
+    lines += [f"# {note}" for note in notes]
+    for name, value in (_STARTER if content is None else content).items():
         inner = fields.get(name)
         if name == "strategy" and inner is not None:
             value = {"name": inner["name"].default}
@@ -74,8 +79,13 @@ def commented_config() -> str:
     return "\n".join(lines) + "\n"
 
 
+_OF_SOURCES = {"image_size": "side that all images are scaled to"}
+"""Options that a starter sets beside the keys of the schema."""
+
+
 def _entry(name: str, value: Any, field: FieldInfo | None, indent: str) -> str:
-    said = _filled(field.description or "") if field is not None else ""
+    described = (field.description or "") if field is not None else _OF_SOURCES.get(name, "")
+    said = _filled(described)
     comment = f"  # {said}" if said else ""
     return f"{indent}{name}: {_one_line(value)}{comment}"
 

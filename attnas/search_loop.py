@@ -38,6 +38,7 @@ from .profile import screen_by_table
 from .progress import ProgressBar
 from .reachable import check_reachable
 from .setup import in_its_precision, make_device, make_searcher, make_start, prepared, run_folder
+from .starting_weights import backbone_weights
 from .warm_start import remember_older, warm_text, warm_trials
 
 __all__ = ["Observer", "search"]
@@ -147,6 +148,8 @@ def _facts(
         facts["warm_start"] = remember_older(config, facts, runs)
     if config.init not in (None, "scratch"):
         facts["start"] = make_start(config, problem, folder / CHECKPOINTS).label
+    if problem.table is None and (known := backbone_weights(problem.space.backbone)) is not None:
+        facts["backbone_weights"] = known
     return facts
 
 
@@ -226,6 +229,13 @@ def _check_same_data(run: Run, problem: Problem) -> None:
 
 
 def _check_same_start(run: Run, config: Config, problem: Problem) -> None:
+    known = run.facts.get("backbone_weights")
+    if known is not None and known != backbone_weights(problem.space.backbone):
+        raise InputError(
+            f"the network has other trained weights than those that the run {run.folder} began "
+            "with.",
+            key="search_space.backbone",
+        )
     then = run.facts.get("start")
     if then is not None and then != make_start(config, problem, run.checkpoints).label:
         raise InputError(

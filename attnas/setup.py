@@ -27,7 +27,7 @@ from attnas.evaluator import (
     device,
     refuse_leak,
 )
-from attnas.results import Run
+from attnas.results import SUPERNET_FILE, Run, strategy_folder
 from attnas.strategies import Preparing, Strategy, make_strategy
 
 from .config import Config
@@ -117,12 +117,8 @@ def make_start(config: Config, problem: Problem, checkpoints: Path | None) -> St
         return start
     if checkpoints is None:
         raise ValueError("a supernet's weights lie in the folder of a run")
-    return FromSupernet(problem.space, supernet_folder(config, checkpoints) / "supernet.pt")
-
-
-def supernet_folder(config: Config, checkpoints: Path) -> Path:
-    """Where a strategy that trains something of its own keeps that."""
-    return checkpoints / config.strategy.name.replace(":", ".")
+    folder = strategy_folder(checkpoints, config.strategy.name)
+    return FromSupernet(problem.space, folder / SUPERNET_FILE)
 
 
 def _proxies(config: Config, problem: Problem, asked: tuple[str, ...]) -> BatchProxies | None:
@@ -230,7 +226,7 @@ def prepared(
                 "recipe": config.training.model_dump(),
                 "task": config.task.model_dump(),
             },
-            folder=supernet_folder(config, checkpoints),
+            folder=strategy_folder(checkpoints, config.strategy.name),
             progress=observer.preparing,
             note=observer.note,
         )

@@ -60,15 +60,6 @@ def write_text(path: Path, text: str) -> None:
         raise AttnasError(f"{path}: cannot be written: {error.strerror}.") from error
 
 
-def write_onnx(trial: "Trial", path: Path) -> None:
-    """Writes the network of a trial, with the weights that its training began with, as ONNX."""
-    from attnas.evaluator import export_onnx
-    from attnas.search_space import build
-
-    network = build(trial.architecture, seed=trial.seed)
-    export_onnx(network, trial.architecture.backbone.input_shape, path)
-
-
 def check_writable(path: Path) -> None:
     """Sees whether a file can be written there, before what takes longer."""
     from attnas.core import AttnasError, InputError

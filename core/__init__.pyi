@@ -55,6 +55,7 @@ from .objects import hand_over as hand_over
 from .objects import held_objects as held_objects
 from .objects import hold as hold
 from .objects import importable_name as importable_name
+from .objects import is_object as is_object
 from .plain_text import LARGEST as LARGEST
 from .plain_text import parse_json as parse_json
 from .plain_text import parse_yaml as parse_yaml

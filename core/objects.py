@@ -23,6 +23,11 @@ def hand_over(thing: Any, digest: str, label: str) -> str:
     return name
 
 
+def is_object(name: str) -> bool:
+    """Whether a name in a config stands for an object that was handed over."""
+    return name.startswith(PREFIX)
+
+
 def held(name: str, *, key: str) -> Any:
     """The object of that name.
 

@@ -11,6 +11,8 @@ from .data import Pools as Pools
 from .data import load_data as load_data
 from .data import register_source as register_source
 from .data.cache import cache_folder as cache_folder
+from .data.folder import FolderSurvey as FolderSurvey
+from .data.folder import survey as survey
 from .data.handed_over import pools_of as pools_of
 from .data.joined import joined as joined
 from .data.loading import split_pools as split_pools
@@ -28,8 +30,6 @@ from .initial_weights import FromBackbone as FromBackbone
 from .initial_weights import FromScratch as FromScratch
 from .initial_weights import FromSupernet as FromSupernet
 from .initial_weights import Start as Start
-from .initial_weights import refuse_leak as refuse_leak
-from .initial_weights import training_record as training_record
 from .latency import Latency as Latency
 from .latency import measure_latency as measure_latency
 from .latency import measure_reference as measure_reference
@@ -45,12 +45,15 @@ from .latency_tables import read_table as read_table
 from .latency_tables import table_file as table_file
 from .latency_tables import table_to_json as table_to_json
 from .latency_tables import write_table as write_table
+from .onnx_check import OnnxDifference as OnnxDifference
+from .onnx_check import onnx_difference as onnx_difference
 from .onnx_export import export_onnx as export_onnx
 from .onnx_export import quiet_onnx as quiet_onnx
 from .optimizer import set_rate as set_rate
 from .optimizer import sgd as sgd
 from .precision import autocast as autocast
 from .precision import resolved_precision as resolved_precision
+from .program_export import export_program as export_program
 from .proxies import BatchProxies as BatchProxies
 from .recipe import Precision as Precision
 from .recipe import Recipe as Recipe
@@ -79,3 +82,10 @@ from .training import TrainingFailed as TrainingFailed
 from .training import evaluate as evaluate
 from .training import interval_of as interval_of
 from .training import train as train
+from .weights_file import metadata as metadata
+from .weights_file import read_record as read_record
+from .weights_file import read_weights as read_weights
+from .weights_file import refuse_leak as refuse_leak
+from .weights_file import refuse_other_splits as refuse_other_splits
+from .weights_file import training_record as training_record
+from .weights_file import write_weights as write_weights

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,11 +14,18 @@ from attnas.core import AttnasError
 from .modes import evaluating
 
 
-def export_onnx(network: nn.Module, input_shape: tuple[int, ...], path: str | Path) -> Path:
+def export_onnx(
+    network: nn.Module,
+    input_shape: tuple[int, ...],
+    path: str | Path,
+    *,
+    facts: Mapping[str, str] | None = None,
+) -> Path:
     """Writes a network in eval mode as ONNX, with the batch as a free dimension.
 
     `input_shape` is that of one float32 input, such as (channels, height, width); the input is
-    named `images`, the output `logits`. The modes of the network's modules are left as they were.
+    named `images`, the output `logits`. `facts` become the file's metadata. The modes of the
+    network's modules are left as they were.
 
     Raises:
         AttnasError: the packages of the extra `onnx` are missing, the network has an
@@ -46,6 +53,7 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, ...], path: str | Pa
                 verbose=False,
             )
             assert program is not None  # with dynamo=True it is never None
+            program.model.metadata_props.update(facts or {})
             program.save(str(path))
     except OSError as error:
         raise AttnasError(f"{path}: cannot be written: {error.strerror or error}.") from error

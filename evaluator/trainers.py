@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
 from attnas.core import ItemScores, OnEpoch, TrainingResult, first_line
 from attnas.search_space import Architecture, Checkpoint
@@ -26,6 +27,7 @@ NOT_OF_THE_STATE = ("epochs", "time_limit_s")
 """Fields of a recipe that do not belong to a training's state: the schedule has its epochs."""
 
 Function = Callable[..., Any]
+OnTrained = Callable[[nn.Module, TrainingResult], None]
 
 
 class Trainer(Protocol):
@@ -40,8 +42,12 @@ class Trainer(Protocol):
         schedule_epochs: int | None = None,
         seed: int | None = None,
         split: Split = "validation",
+        on_trained: OnTrained | None = None,
     ) -> TrainingResult:
-        """As `Evaluator.train`; with another seed than the run's, scored on a split."""
+        """As `Evaluator.train`; with another seed than the run's, scored on a split.
+
+        `on_trained` is handed the trained network and its result, before the checkpoint goes.
+        """
         ...
 
     def environment(self) -> dict[str, Any]:
@@ -84,13 +90,15 @@ class TaskTrainer:
         schedule_epochs: int | None = None,
         seed: int | None = None,
         split: Split = "validation",
+        on_trained: OnTrained | None = None,
     ) -> TrainingResult:
         seed = self.seed if seed is None else seed
         schedule = epochs if schedule_epochs is None else schedule_epochs
         checkpoint = self._checkpoint(architecture, schedule, seed)
         began = time.monotonic()
+        network = self.start.network(architecture, seed)
         result = train(
-            self.start.network(architecture, seed),
+            network,
             self.data,
             self.task,
             self.recipe,
@@ -103,6 +111,8 @@ class TaskTrainer:
             metrics=self.metrics,
             checkpoint=checkpoint,
         )
+        if on_trained is not None:
+            on_trained(network, result)
         if checkpoint and schedule == epochs:
             checkpoint.delete()
         return _timed(result, began)
@@ -182,6 +192,7 @@ class FunctionTrainer:
         schedule_epochs: int | None = None,
         seed: int | None = None,
         split: Split = "validation",
+        on_trained: OnTrained | None = None,
     ) -> TrainingResult:
         seed = self.seed if seed is None else seed
         schedule = epochs if schedule_epochs is None else schedule_epochs
@@ -204,6 +215,8 @@ class FunctionTrainer:
             torch.default_generator.manual_seed(seed)
             returned = _called(self.function, given)
         result = _result(returned, epochs, self.label)
+        if on_trained is not None:
+            on_trained(network, result)
         if (folder := given.get("checkpoint")) and schedule == epochs:
             shutil.rmtree(folder, ignore_errors=True)
         return _timed(result, began)

@@ -10,7 +10,6 @@ from .confirmation import read_confirmation as read_confirmation
 from .confirmation import write_confirmation as write_confirmation
 from .database import check_storage as check_storage
 from .export import export as export
-from .export import export_python as export_python
 from .export import load_export as load_export
 from .export import write_export as write_export
 from .frame import frame as frame
@@ -20,6 +19,7 @@ from .front import hypervolume_over_trials as hypervolume_over_trials
 from .front import losses as losses
 from .front import reference_box as reference_box
 from .front_table import pareto_table as pareto_table
+from .model_card import model_card as model_card
 from .proxies import proxies_text as proxies_text
 from .proxies import proxy_correlations as proxy_correlations
 from .ranking_reliability import ranking_reliability as ranking_reliability
@@ -41,6 +41,12 @@ from .rungs import rung_correlations as rung_correlations
 from .rungs import rungs_text as rungs_text
 from .seeds import SeedDifference as SeedDifference
 from .seeds import seed_difference as seed_difference
+from .start import INIT as INIT
+from .start import PRETRAINED as PRETRAINED
+from .start import SUPERNET_FILE as SUPERNET_FILE
+from .start import WEIGHTS as WEIGHTS
+from .start import start_of as start_of
+from .start import strategy_folder as strategy_folder
 from .statistics import PairedDifference as PairedDifference
 from .statistics import differences_to_plain as differences_to_plain
 from .statistics import holm as holm

@@ -1,7 +1,7 @@
 """Exported architectures: a file from which anyone builds the network again."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,6 +25,8 @@ from attnas.core import (
 )
 from attnas.search_space import Architecture, Backbone, decision_from_dict, stage_decisions
 
+from .start import start_of
+
 if TYPE_CHECKING:
     from .run import Run
 
@@ -39,7 +41,8 @@ def export(run: "Run", trial: Trial | int | None = None) -> dict[str, Any]:
     built of), `backbone`, `decisions` (name, kind and what it concerns), `architecture` (the
     option of each), `identity_start`, `widths` (the blocks' realised widths by decision, for
     information), `metrics` (value, 95 % interval), `constraints`, `violations`, `device`,
-    `data`, `task`, `recipe`, `provenance`; and `maker` if it names code (docs/trust.md).
+    `data`, `task`, `recipe`, `start` (what trainings began with, `start_of`),
+    `provenance`; and `maker` if it names code (docs/trust.md).
 
     Raises:
         InputError: the run has no trial of that number.
@@ -63,6 +66,7 @@ def export(run: "Run", trial: Trial | int | None = None) -> dict[str, Any]:
         "data": run.facts.get("data"),
         "task": run.facts.get("task"),
         "recipe": run.facts.get("recipe"),
+        "start": start_of(run),
         "provenance": {
             "run": run.name,
             "trial": chosen.number,
@@ -152,33 +156,6 @@ def _decisions(content: Mapping[str, Any], backbone: Backbone, file: str) -> tup
         raise error.inside(key="decisions", file=file) from error
 
 
-def export_python(architecture: Architecture, plugins: Sequence[str] = ()) -> str:
-    """The text of a Python module whose `network(seed=None)` builds the architecture.
-
-    It needs attnas and the `plugins` (modules that register blocks), and no file.
-    """
-    described = _described(architecture)
-    imports = "".join(f"import {name}  # noqa: F401, registers blocks\n" for name in plugins)
-    return f'''"""{architecture.backbone.name}: {architecture}."""
-
-from attnas.search_space import Architecture, Backbone, build, decision_from_dict
-{imports}
-BACKBONE = {_literal(described["backbone"])}
-DECISIONS = {_literal(described["decisions"])}
-ARCHITECTURE = {_literal(described["architecture"])}
-IDENTITY_START = {architecture.identity_start}
-
-
-def network(seed=None):
-    """The network on the CPU; a seed makes its initial weights reproducible."""
-    backbone = Backbone.from_dict(BACKBONE)
-    decisions = [decision_from_dict(decision) for decision in DECISIONS]
-    return build(
-        Architecture.read(backbone, decisions, ARCHITECTURE, IDENTITY_START), seed=seed
-    )
-'''
-
-
 def _numbered(run: "Run", trial: Trial | int) -> Trial:
     if isinstance(trial, Trial):
         return trial
@@ -218,14 +195,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:  # run from a folder that is not installed
         return "unknown"
-
-
-def _literal(content: Any) -> str:
-    """Python for plain types, one entry a line where there are several."""
-    if isinstance(content, dict) and content:
-        entries = "".join(f"\n{key!r}: {_literal(value)}," for key, value in content.items())
-        return "{" + entries.replace("\n", "\n    ") + "\n}"
-    return repr(content)
 
 
 def _read(path: Path) -> dict[str, Any]:

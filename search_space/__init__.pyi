@@ -18,6 +18,8 @@ from .build import seeded as seeded
 from .checkpoint import Checkpoint as Checkpoint
 from .checkpoint import Stateful as Stateful
 from .checkpoint import read_parts as read_parts
+from .construction import Constructed as Constructed
+from .construction import Construction as Construction
 from .decisions import DECISIONS as DECISIONS
 from .decisions import Argument as Argument
 from .decisions import Attention as Attention
@@ -32,6 +34,7 @@ from .layouts import Layout as Layout
 from .nni_json import from_nni_json as from_nni_json
 from .nni_json import to_nni_json as to_nni_json
 from .placing import block_at as block_at
+from .python_module import python_module as python_module
 from .recalibration import recalibrate as recalibrate
 from .space import SearchSpace as SearchSpace
 from .space import Share as Share

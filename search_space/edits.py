@@ -17,7 +17,8 @@ class Edit:
     `at` puts a module into an empty slot, `before` and `after` around the one that is there,
     `replace` in its place; `remove` takes the whole module away: it then returns its first
     argument. `what` is equal for modules that are equal
-    up to their weights. `make(identity_start)` gives the module.
+    up to their weights. `make(identity_start)` gives the module; one that is `Constructed` can be
+    written as source too.
     """
 
     mode: Mode

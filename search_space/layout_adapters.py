@@ -52,12 +52,11 @@ class Tokens(Adapted):
         return torch.cat([leading, y], 1) if self.prefix else y
 
 
-def adapted(block: nn.Module, layout: Layout, height: int, width: int) -> nn.Module:
-    """The block for tensors of a layout; itself for (N, C, H, W)."""
-    if layout.kind == "nchw":
-        return block
+def adapter(layout: Layout, height: int, width: int) -> tuple[type[Adapted], tuple[int, ...]]:
+    """The class for tensors of a layout other than (N, C, H, W), and its arguments behind the
+    block."""
     if layout.kind == "nhwc":
-        return ChannelsLast(block)
+        return ChannelsLast, ()
     if layout.kind == "signal":
-        return Signal(block)
-    return Tokens(block, layout.prefix, height, width)
+        return Signal, ()
+    return Tokens, (layout.prefix, height, width)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attnas.core import InputError
 
 from .attention_option import KEEP, NONE, AttentionOption
+from .construction import Construction
 from .layouts import NCHW
 
 if TYPE_CHECKING:
@@ -105,7 +106,12 @@ def params_at(option: AttentionOption, site: "Site", *, identity_start: bool) ->
 
 
 def block_at(option: AttentionOption, site: "Site", *, identity_start: bool) -> "nn.Module":
-    """The option's block as it enters a site.
+    """The option's block as it enters a site; see `construction_at`."""
+    return construction_at(option, site, identity_start=identity_start).make()
+
+
+def construction_at(option: AttentionOption, site: "Site", *, identity_start: bool) -> Construction:
+    """How the option's block is made as it enters a site.
 
     A mixer computes anew what it gets: it replaces a module bare, on pooled pixels where that
     has a stride, and is wrapped as a residual branch everywhere else. Tensors that are not
@@ -115,19 +121,20 @@ def block_at(option: AttentionOption, site: "Site", *, identity_start: bool) -> 
     from .insertion import Pooled
 
     of = block(option.block)
-    made = of.make(
+    made = of.construction(
         site.channels,
         option.ratio,
         identity_start=identity_start,
         size=(site.height, site.width),
         wrapped=is_wrapped(of, site),
     )
-    pooled = made if site.stride == 1 else Pooled(site.stride, made)
+    pooled = made if site.stride == 1 else Construction(Pooled, (site.stride, made))
     if site.layout == NCHW:
         return pooled
-    from .layout_adapters import adapted
+    from .layout_adapters import adapter
 
-    return adapted(pooled, site.layout, site.height, site.width)
+    adapt, sizes = adapter(site.layout, site.height, site.width)
+    return Construction(adapt, (pooled, *sizes))
 
 
 def _spelled(

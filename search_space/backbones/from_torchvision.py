@@ -7,6 +7,7 @@ from torch import nn
 
 from attnas.core import InputError, unknown
 
+from ..source_code import SourceCode, called
 from ..weights import load_state
 from .libraries import imported
 
@@ -27,28 +28,57 @@ def make(
     Raises:
         InputError: torchvision is not installed, or has no such classifier.
     """
+    models, keywords = _keywords(model, arguments, classes, input_shape)
+    network = models.get_model(model, **keywords)
+    if pretrained:
+        weights = models.get_model_weights(model).DEFAULT
+        load_state(network, weights.get_state_dict(progress=False))
+    return network if input_shape[0] == 3 else take_channels(network, input_shape[0])
+
+
+def source(
+    model: str,
+    arguments: Mapping[str, Any],
+    code: SourceCode,
+    *,
+    pretrained: bool,
+    classes: int | None,
+    input_shape: tuple[int, ...],
+) -> str:
+    """The expression that makes the network of `make`, with random weights."""
+    _, keywords = _keywords(model, arguments, classes, input_shape)
+    made = called(f"{code.imported('torchvision')}.models.get_model", (model,), keywords)
+    if input_shape[0] == 3:
+        return made
+    return f"{code.name_of(take_channels)}({made}, {input_shape[0]})"
+
+
+def _keywords(
+    model: str, arguments: Mapping[str, Any], classes: int | None, input_shape: tuple[int, ...]
+) -> tuple[Any, dict[str, Any]]:
+    """torchvision's models, and what `get_model` is called with beside the name.
+
+    Raises:
+        InputError: as `make`.
+    """
     models = imported("torchvision", "torchvision.models")
     names = models.list_models(module=models)
     if model not in names:
         raise unknown("model of torchvision", model, names).inside(key="torchvision")
     if len(input_shape) != 3:
         raise InputError("the networks of torchvision take images.", key="torchvision")
-    given: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+    given: dict[str, Any] = {"weights": None}
+    if classes is not None:
+        given["num_classes"] = classes
     if model.startswith("vit_") and input_shape[1] == input_shape[2]:
         given["image_size"] = input_shape[1]
     if model in ("inception_v3", "googlenet"):  # a second head would give a tuple in training
         given |= {"aux_logits": False, "init_weights": True}
-    network = models.get_model(model, weights=None, **{**given, **arguments})
-    if pretrained:
-        weights = models.get_model_weights(model).DEFAULT
-        load_state(network, weights.get_state_dict(progress=False))
-    if input_shape[0] != 3:
-        _take_channels(network, input_shape[0])
-    return network
+    return models, {**given, **arguments}
 
 
-def _take_channels(network: nn.Module, channels: int) -> None:
-    """A new first convolution for so many channels, with the mean of the old weights."""
+def take_channels(network: nn.Module, channels: int) -> nn.Module:
+    """The network with a new first convolution for so many channels, of the old weights' mean."""
     name, old = next((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
     made = nn.Conv2d(
         channels, old.out_channels, old.kernel_size, old.stride, old.padding,  # type: ignore[arg-type]
@@ -59,3 +89,4 @@ def _take_channels(network: nn.Module, channels: int) -> None:
         made.bias.data.copy_(old.bias.data)
     parent, _, last = name.rpartition(".")
     setattr(network.get_submodule(parent), last, made)
+    return network

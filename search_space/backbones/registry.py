@@ -89,9 +89,7 @@ def construct(
     if "/" in name:
         return library_network(name, arguments, classes=classes, input_shape=input_shape)
     if ":" in name:
-        sizes = {"classes": classes, "in_channels": in_channels}
-        given = {name: size for name, size in sizes.items() if size is not None}
-        return _from_factory(name, arguments, given)
+        return _from_factory(name, arguments, from_data(classes, in_channels))
     known = default_arguments(name)
     factory = BACKBONES[name]
     annotations = inspect.signature(factory, eval_str=True).parameters
@@ -103,6 +101,12 @@ def construct(
         raise error.inside(key=KEY) from error
     except (RuntimeError, MemoryError, OverflowError) as error:  # weights too large for memory
         raise InputError(f"{name} cannot be made with {arguments}: {error}", key=KEY) from error
+
+
+def from_data(classes: int | None, in_channels: int) -> dict[str, int]:
+    """What a factory may take beside its arguments."""
+    sizes = {"classes": classes, "in_channels": in_channels}
+    return {name: size for name, size in sizes.items() if size is not None}
 
 
 def _check_argument(
@@ -124,21 +128,13 @@ def _check_argument(
         raise InputError(f"must be {WANTED[wanted]}, not {value!r}.", key=key)
 
 
-def _from_factory(
-    name: str, arguments: Mapping[str, Any], from_data: Mapping[str, int]
-) -> "nn.Module":
+def _from_factory(name: str, arguments: Mapping[str, Any], sizes: Mapping[str, int]) -> "nn.Module":
     from torch import nn
 
     factory: Factory = import_own(name, key=f"{KEY}.factory")
+    keywords = factory_arguments(name, factory, arguments, sizes)
     try:
-        signature = inspect.signature(factory)
-    except (TypeError, ValueError):  # written in C: it says itself what it does not take
-        offered: dict[str, int] = {}
-    else:
-        offered = {n: v for n, v in from_data.items() if n in signature.parameters}
-        _check_call(name, signature, {**offered, **arguments})
-    try:
-        network = factory(**{**offered, **arguments})
+        network = factory(**keywords)
     except Exception as error:
         raise InputError(
             f"'{name}' raised {type(error).__name__}: {error}", key=f"{KEY}.factory"
@@ -149,6 +145,23 @@ def _from_factory(
             key=f"{KEY}.factory",
         )
     return network
+
+
+def factory_arguments(
+    name: str, factory: Factory, arguments: Mapping[str, Any], sizes: Mapping[str, int]
+) -> dict[str, Any]:
+    """What a factory is called with: the arguments, and what it takes of the data's.
+
+    Raises:
+        InputError: it does not take an argument, or needs more.
+    """
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # written in C: it says itself what it does not take
+        return dict(arguments)
+    taken = {n: v for n, v in sizes.items() if n in signature.parameters}
+    _check_call(name, signature, {**taken, **arguments})
+    return {**taken, **arguments}
 
 
 def _check_call(name: str, signature: inspect.Signature, arguments: Mapping[str, Any]) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from attnas.core import Registry
 
+from ..construction import Construction
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -122,6 +124,20 @@ class Block:
         Raises:
             ValueError: its parameters depend on the map, and no size is given.
         """
+        return self.construction(
+            channels, ratio, identity_start=identity_start, size=size, wrapped=wrapped
+        ).make()
+
+    def construction(
+        self,
+        channels: int,
+        ratio: int | None,
+        *,
+        identity_start: bool,
+        size: tuple[int, int] | None = None,
+        wrapped: bool = False,
+    ) -> Construction:
+        """The call that makes the module; arguments and errors are those of `make`."""
         arguments = dict(self.settings)
         if ratio is not None:
             arguments["ratio"] = ratio
@@ -129,12 +145,14 @@ class Block:
             if size is None:
                 raise ValueError(f"the block {self.name!r} needs the size of its map")
             arguments["size"] = size
-        made = self.module(channels, **arguments, identity_start=identity_start)
+        arguments["identity_start"] = identity_start
+        made = Construction(self.module, (channels,), arguments)
         if not wrapped:
             return made
         from .wrapped import Wrapped
 
-        return Wrapped(made, channels, blends=self._blends, identity_start=identity_start)
+        start = {"blends": self._blends, "identity_start": identity_start}
+        return Construction(Wrapped, (made, channels), start)
 
     @property
     def _blends(self) -> bool:

@@ -6,13 +6,12 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..attention_option import KEEP, NONE, AttentionOption
+from ..construction import Constructed, Construction
 from ..edits import Edit
-from ..placing import block_at, can_be_placed, checked, params_at
+from ..placing import can_be_placed, checked, construction_at, params_at
 from .decision import Decision, Part, register_decision
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ..backbone import Backbone
     from ..tracing import Site, TracedUnit
 
@@ -65,7 +64,7 @@ class Attention(Decision):
         chosen = AttentionOption.parse(option)
         if chosen == NONE:
             return tuple(
-                Edit("replace", site.path, ("nothing",), _nothing)
+                Edit("replace", site.path, ("nothing",), Constructed(_nothing))
                 for site in self.present(backbone)
             )
         if chosen == KEEP:
@@ -76,7 +75,7 @@ class Attention(Decision):
                 site.mode,
                 site.path,
                 (made.function, *made.widths(site.channels, chosen.ratio)),
-                partial(_block, chosen, site),
+                Constructed(partial(_block, chosen, site)),
             )
             for _, site in self.placed(option, backbone)
         )
@@ -162,11 +161,11 @@ def _placed(
     return found if legal else ()
 
 
-def _block(chosen: AttentionOption, site: "Site", identity_start: bool) -> "nn.Module":
-    return block_at(chosen, site, identity_start=identity_start)
+def _block(chosen: AttentionOption, site: "Site", identity_start: bool) -> Construction:
+    return construction_at(chosen, site, identity_start=identity_start)
 
 
-def _nothing(identity_start: bool) -> "nn.Module":
+def _nothing(identity_start: bool) -> Construction:
     from ..insertion import Skipped
 
-    return Skipped()
+    return Construction(Skipped)

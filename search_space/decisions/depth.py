@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attnas.core import InputError
 
+from ..construction import Constructed, Construction
 from ..edits import Edit
 from .decision import Decision, Part, register_decision
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from ..backbone import Backbone
 
 
@@ -51,7 +50,9 @@ class Depth(Decision):
         skipped = units[int(option) :]
         if not all(unit.keeps_shape for unit in skipped):
             return ()
-        return tuple(Edit("remove", unit.path, ("skipped",), _skipped) for unit in skipped)
+        return tuple(
+            Edit("remove", unit.path, ("skipped",), Constructed(_skipped)) for unit in skipped
+        )
 
     def parts(self, option: str, backbone: "Backbone") -> Mapping[Part, float]:
         skipped = len(backbone.units(self.stage)) - int(option)
@@ -71,7 +72,7 @@ class Depth(Decision):
         return tuple(range(least, len(units) + 1))
 
 
-def _skipped(identity_start: bool) -> "nn.Module":
+def _skipped(identity_start: bool) -> Construction:
     from ..insertion import Skipped
 
-    return Skipped()
+    return Construction(Skipped)

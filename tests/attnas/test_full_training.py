@@ -11,8 +11,7 @@ from safetensors.torch import load_file, save_file
 import attnas
 from attnas import full_training
 from attnas.core import AttnasError, InputError
-from attnas.evaluator import Recipe, load_data, make_task, refuse_leak
-from attnas.evaluator.initial_weights import read_record
+from attnas.evaluator import Recipe, load_data, make_task, read_record, refuse_leak, weights_file
 from attnas.full_training import train_exported
 
 SIZES = {"train": 40, "validation": 20, "test": 20}
@@ -149,15 +148,15 @@ def test_a_place_that_cannot_be_written_is_told_before_the_training(exported, tm
 
 def test_where_the_weights_cannot_be_written_the_training_can_go_on(exported, monkeypatch):
     monkeypatch.setattr("attnas.evaluator.training.CHECKPOINT_SECONDS", 0.0)
-    replace_file = full_training.replace_file
+    replace_file = weights_file.replace_file
 
     def full_disk(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(full_training, "replace_file", full_disk)
+    monkeypatch.setattr(weights_file, "replace_file", full_disk)
     with pytest.raises(AttnasError, match="No space left on device"):
         full(exported, epochs=2)
-    monkeypatch.setattr(full_training, "replace_file", replace_file)
+    monkeypatch.setattr(weights_file, "replace_file", replace_file)
     said = []
     full(exported, epochs=2, say=said.append)
     assert said[0].endswith("Going on from its checkpoint.")
@@ -227,7 +226,8 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(exported, monkeypat
     assert not weights.exists()
     said = []
     result = full(exported, epochs=4, say=said.append)
-    assert said[0].endswith("4 epochs. Going on from its checkpoint.")
+    assert "4 epochs from scratch" in said[0]
+    assert said[0].endswith(". Going on from its checkpoint.")
     assert said[1].startswith("epoch 3 of 4") or said[1].startswith("epoch 4 of 4")
     assert result.scores == whole.scores
     found = load_file(weights)

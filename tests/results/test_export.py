@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from attnas.core import AttnasError, InputError
-from attnas.results import export, export_python, load_export, write_export
+from attnas.results import export, load_export, write_export
 from attnas.search_space import Architecture, build
 
 OPTIONS = {"layer1": "eca@post", "layer2": "none", "layer3": "se:r8@residual"}
@@ -69,6 +69,7 @@ def test_an_export_says_all_about_its_trial(exported, values):
         "data": values["facts"]["data"],
         "task": {"name": "classification"},
         "recipe": values["facts"]["recipe"],
+        "start": {"key": "init", "value": "scratch"},
         "provenance": {
             "run": "small",
             "trial": 0,
@@ -178,10 +179,3 @@ def test_a_file_that_is_no_export_is_refused(tmp_path, name, content, said):
     with pytest.raises(InputError) as caught:
         load_export(path)
     assert str(caught.value).startswith(f"{path}: {said}")
-
-
-def test_an_exported_python_module_builds_the_same_network(chosen):
-    module: dict = {}
-    exec(compile(export_python(chosen), "exported.py", "exec"), module)
-    expected = build(chosen, seed=5)
-    assert same_network(module["network"](seed=5), expected, chosen.backbone.input_shape)
