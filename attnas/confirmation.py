@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count, islice
 from pathlib import Path
 
 from torch import nn
@@ -78,7 +79,9 @@ def confirm(
     trainer = make_trainer(
         config, problem, make_start(config, problem, run.checkpoints), folder, recipe=recipe
     )
-    new_seeds = [config.seed + 1 + i for i in range(seeds)]
+    used = {trial.seed for trial in run.trials}
+    fresh = (seed for seed in count(config.seed + 1) if seed not in used)
+    new_seeds = list(islice(fresh, seeds))
     front = [trial for trial in run.front() if not trial.architecture.is_plain]
     numbers = {trial.number for trial in front}
     baselines = {name: trial for name, trial in run.baselines.items() if trial.feasible}

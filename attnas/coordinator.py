@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from attnas.core import AttnasError, History, Proposal, TrainingResult, Trial
+from attnas.core import AttnasError, History, Proposal, TrainingResult, Trial, merged
 from attnas.results import Run, epochs_trained
 from attnas.strategies import Strategy
 
 from .config import Config
-from .evaluation import Screened, make_trial
+from .evaluation import Screened, known_already, make_trial
 from .observer import Observer
 from .problem import Problem
 
@@ -22,11 +22,14 @@ class Task:
     """A proposal that is handed out under a number of its own.
 
     `reference`: it is the plain backbone, to be trained even if it breaks a constraint.
+    `screened`: what is known without training, where the architecture was trained with another
+    seed before.
     """
 
     number: int
     proposal: Proposal
     reference: bool = False
+    screened: Screened | None = None
 
 
 class Coordinator:
@@ -105,7 +108,8 @@ class Coordinator:
         return trial
 
     def _hand_out(self, proposal: Proposal) -> Task:
-        task = Task(self._next_number, proposal, proposal.architecture.is_plain)
+        known = known_already(proposal, self.run.recorded)
+        task = Task(self._next_number, proposal, proposal.architecture.is_plain, known)
         self.running[task.number] = task
         self.observer.evaluating(task.number, proposal)
         return task
@@ -116,10 +120,15 @@ class Coordinator:
         return len(self.run.trials) + len(self.running)
 
     def _proposal(self) -> Proposal | None:
-        """The next baseline, else the strategy's; before either the plain backbone."""
+        """The next baseline, else the strategy's; before either the plain backbone.
+
+        Its seed is the run's own unless the strategy says another.
+        """
         proposal = self._baseline() or self._of_strategy()
         if proposal is None:
             return None
+        if proposal.seed is None:
+            proposal = replace(proposal, seed=self.config.seed)
         plain = replace(proposal, architecture=self.problem.space.plain)
         return plain if self._lacks(plain) else proposal
 
@@ -137,9 +146,13 @@ class Coordinator:
         return self.strategy.propose(history)
 
     def _lacks(self, plain: Proposal) -> bool:
-        """Whether the plain backbone must come first, as the reference after as many epochs:
-        so it is the first task of a run, and once more if the search is killed during it."""
-        return not any(b.architecture.is_plain and b.epochs == plain.epochs for b in self._begun())
+        """Whether the plain backbone must come first, as the reference after as many epochs and
+        with that seed: so it is the first task of a run, and once more if the search is killed
+        during it."""
+        wanted = plain.epochs, plain.seed
+        return not any(
+            b.architecture.is_plain and (b.epochs, b.seed) == wanted for b in self._begun()
+        )
 
     def _begun(self) -> Iterator[Trial | Proposal]:
         """What was handed out, of this run's sessions, the first trials first."""
@@ -189,7 +202,7 @@ class Coordinator:
         )
 
     def _space_used_up(self) -> str:
-        states = Counter(trial.state for trial in self.run.trials)
+        states = Counter(trial.state for trial in merged(self.run.trials))
         size = self.problem.space.size
         if len({trial.architecture for trial in self._finished}) < size:
             return (

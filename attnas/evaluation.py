@@ -1,7 +1,7 @@
 """One proposal becomes a trial: it is screened, and trained if no constraint is broken."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,6 +16,7 @@ from attnas.core import (
     State,
     TrainingResult,
     Trial,
+    described,
     excesses,
     violations_text,
 )
@@ -45,7 +46,7 @@ def screen(proposal: Proposal, evaluator: Evaluator) -> Screened:
     Raises:
         EvaluatorLost: the evaluator is gone.
     """
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    started = _now()
     began = time.monotonic()
     screening, reason = Screening({}), ""
     try:
@@ -59,6 +60,23 @@ def screen(proposal: Proposal, evaluator: Evaluator) -> Screened:
     return Screened(screening, reason, seconds, started)
 
 
+def known_already(proposal: Proposal, trials: Iterable[Trial]) -> Screened | None:
+    """The screening of a trained architecture that is proposed with another seed; else None.
+
+    What is known without training does not depend on the seed: it is not measured again.
+    """
+    for trial in trials:
+        same = trial.architecture == proposal.architecture and trial.epochs == proposal.epochs
+        if not same or trial.state != "complete" or trial.seed == proposal.seed:
+            continue
+        cheap = {name: v for name, v in trial.metrics.items() if described(name).cheap}
+        broken = {t: e for t, e in trial.violations.items() if described(t.split()[0]).cheap}
+        intervals = {name: ends for name, ends in trial.intervals.items() if name in cheap}
+        screening = Screening(cheap, broken, intervals, trial.uncounted)
+        return Screened(screening, "", 0.0, _now())
+    return None
+
+
 def train(proposal: Proposal, evaluator: Evaluator, on_epoch: OnEpoch) -> TrainingResult:
     """The training of a proposal; whatever the evaluator raises becomes its failure."""
     began = time.monotonic()
@@ -68,6 +86,7 @@ def train(proposal: Proposal, evaluator: Evaluator, on_epoch: OnEpoch) -> Traini
             proposal.epochs,
             lambda epoch, _: on_epoch(epoch, proposal.epochs),
             schedule_epochs=proposal.schedule_epochs,
+            seed=proposal.seed,
         )
     except (Exception, SystemExit) as error:
         return TrainingResult(seconds=time.monotonic() - began, failure=_reason(error))
@@ -89,7 +108,10 @@ def make_trial(
     *,
     seed: int,
 ) -> Trial:
-    """The trial of a proposal; `trained` is None if it was not. A failure has its reason."""
+    """The trial of a proposal; `trained` is None if it was not. A failure has its reason.
+
+    `seed` is the run's, with which it was trained unless the proposal has one of its own.
+    """
     screening, result = screened.screening, trained or TrainingResult()
     scored = trained is not None and not trained.failure
     reason = screened.reason or result.failure
@@ -109,7 +131,7 @@ def make_trial(
         violations=broken,
         reason=reason or violations_text(broken, predicted=screening.predicted) + _near(screening),
         seconds=screened.seconds + result.seconds,
-        seed=seed,
+        seed=seed if proposal.seed is None else proposal.seed,
         started=screened.started,
         scores=result.scores,
         uncounted=screening.uncounted,
@@ -132,6 +154,10 @@ def _near(screening: Screening) -> str:
             if low <= bound:
                 return f", too near to tell: {low:.4g} to {high:.4g} ms"
     return ""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _reason(error: BaseException) -> str:

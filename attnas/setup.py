@@ -50,7 +50,11 @@ def make_evaluator(
     """
     if problem.table is not None:
         return TableEvaluator(
-            problem.table, problem.constraints, problem.space.plain, config.training.epochs
+            problem.table,
+            problem.constraints,
+            problem.space.plain,
+            config.training.epochs,
+            seed=config.seed,
         )
     check_batch(config.device.batch_size, problem.space.backbone.input_shape)
     kept = None if checkpoints is None else checkpoints / "trials"
@@ -157,7 +161,7 @@ def make_searcher(config: Config, problem: Problem) -> Strategy:
     Raises:
         InputError: an unknown strategy or setting, the message names the nearest; one that
             trains no supernet, where trainings are to begin with its weights; or one that
-            needs images, where a table is replayed.
+            needs images, or several seeds, where a table that has none is replayed.
     """
     settings: dict[str, Any] = config.strategy.options
     for key in ("space", "objectives", "epochs", "seed"):
@@ -176,6 +180,13 @@ def make_searcher(config: Config, problem: Problem) -> Strategy:
         raise InputError(
             f"'{config.strategy.name}' trains a network of its own by the built-in training. "
             f"Leave out {without}, or take another strategy.",
+            key="strategy.name",
+        )
+    if getattr(strategy, "repeats", False) and problem.table and not problem.table.repeats:
+        raise InputError(
+            f"'{config.strategy.name}' trains with several seeds, and {problem.table.path} has one "
+            "row an architecture. Take the strategy inside it alone, or a table with a column "
+            "'seed' and rows for each.",
             key="strategy.name",
         )
     if config.init == "supernet" and not isinstance(strategy, Preparing):

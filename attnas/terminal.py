@@ -28,7 +28,7 @@ def trial_of(run: "Run", number: int, key: str = "TRIAL") -> "Trial":
     if not 0 <= number < len(run.trials):
         held = f"0 to {len(run.trials) - 1}" if run.trials else "none yet"
         raise InputError(f"the run {run.name} has no trial {number}; it has {held}.", key=key)
-    return run.trials[number]
+    return run.candidate(number)
 
 
 def read_bounds(run: "Run", texts: list[str] | None, key: str) -> dict[str, float] | None:

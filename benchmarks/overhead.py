@@ -154,7 +154,7 @@ def show(results: dict[str, Any]) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    around_others = {"halving"}  # it costs what the strategy inside costs
+    around_others = {"halving", "racing"}  # they cost what the strategy inside costs, and a fit
     known = [n for n in STRATEGIES if n not in {*preparing_strategies(), *around_others}]
     parser.add_argument("--only", nargs="+", default=known, metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="30 trials in the run, 3 measured")

@@ -209,7 +209,8 @@ def stored(path: Path) -> dict[str, Any]:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n")[0])
-    others = {*preparing_strategies(), "halving"}  # halving has no rungs where nothing is trained
+    # halving has no rungs where nothing is trained, racing no second seed
+    others = {*preparing_strategies(), "halving", "racing"}
     known = [name for name in STRATEGIES if name not in others]
     every = [*known, *BORROWED]
     parser.add_argument("--only", nargs="+", choices=every, default=known, metavar="NAME")

@@ -65,6 +65,10 @@ from .ranking_reliability import RECOMMENDATIONS_FORMAT as RECOMMENDATIONS_FORMA
 from .ranking_reliability import SupernetRanking as SupernetRanking
 from .ranking_reliability import supernet_ranking as supernet_ranking
 from .registry import Registry as Registry
+from .replicates import SeedNoise as SeedNoise
+from .replicates import bound_broken as bound_broken
+from .replicates import merged as merged
+from .replicates import seed_noise as seed_noise
 from .resources import Part as Part
 from .resources import Resources as Resources
 from .resources import SupernetTraining as SupernetTraining

@@ -18,12 +18,15 @@ class Proposal:
     """What to evaluate next, and for how many epochs to train it.
 
     `schedule_epochs` is the number of epochs that the learning-rate schedule is laid out for,
-    `epochs` itself if None: a training that is to go on later stops in the middle of it.
+    `epochs` itself if None: a training that is to go on later stops in the middle of it. `seed`
+    is the training's, None for the run's own: an architecture may be proposed again with another
+    one, to learn how much of its figures is luck.
     """
 
     architecture: "Architecture"
     epochs: int
     schedule_epochs: int | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class History:
 
     @cached_property
     def tried(self) -> "frozenset[tuple[Architecture, int]]":
-        """What must not be proposed again: every (architecture, epochs) begun so far."""
+        """What must not be proposed again with a seed that it had: every (architecture, epochs)
+        begun so far."""
         done = {(trial.architecture, trial.epochs) for trial in self.finished}
         return frozenset(done | {(p.architecture, p.epochs) for p in self.running})
 

@@ -28,7 +28,8 @@ class Trial:
     validation split, where the task can tell. `uncounted` names the operators that the flop
     count skipped. `schedule_epochs` is the number of epochs that the training's schedule was
     laid out for where it stopped before (None: `epochs`); `half_size`: scored on images of half
-    the side, the only ones that it had seen by then.
+    the side, the only ones that it had seen by then. `replicates` are the trainings with several
+    seeds of which this is the mean (`merged`), empty for a single one.
     """
 
     number: int
@@ -46,6 +47,7 @@ class Trial:
     uncounted: tuple[str, ...] = ()
     schedule_epochs: int | None = None
     half_size: bool = False
+    replicates: tuple["Trial", ...] = field(default=(), repr=False)
 
     def __repr__(self) -> str:
         rows = self._shown()
@@ -66,6 +68,8 @@ class Trial:
         for name in in_order(self.metrics):
             figure = described(name)
             shown.append((figure.heading, figure.text(self.metrics[name])))
+        if self.replicates:
+            shown.append(("seeds", ", ".join(map(str, self.seeds))))
         if self.violations:
             shown.append(("violations", violations_text(self.violations)))
         return [*shown, *([("reason", self.reason)] if self.reason else [])]
@@ -74,6 +78,11 @@ class Trial:
     def feasible(self) -> bool:
         """Trained, scored, and within every constraint."""
         return self.state == "complete" and not self.violations
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the trainings behind its figures, in order of number."""
+        return tuple(one.seed for one in self.replicates) or (self.seed,)
 
     @property
     def violation(self) -> float:

@@ -63,8 +63,9 @@ class Evaluator(Protocol):
         on_epoch: OnEpoch | None = None,
         *,
         schedule_epochs: int | None = None,
+        seed: int | None = None,
     ) -> TrainingResult:
-        """The result after so many epochs.
+        """The result after so many epochs, with that seed, the run's own if None.
 
         `schedule_epochs` is what the training's schedule is laid out for, `epochs` itself if
         None; one that stopped before it goes on from there.
@@ -104,8 +105,11 @@ class TrainingEvaluator:
         on_epoch: OnEpoch | None = None,
         *,
         schedule_epochs: int | None = None,
+        seed: int | None = None,
     ) -> TrainingResult:
-        return self.trainer.train(architecture, epochs, on_epoch, schedule_epochs=schedule_epochs)
+        return self.trainer.train(
+            architecture, epochs, on_epoch, schedule_epochs=schedule_epochs, seed=seed
+        )
 
     def environment(self) -> dict[str, Any]:
         return {"device": self.screener.device.describe(), **self.trainer.environment()}

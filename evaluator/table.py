@@ -1,7 +1,7 @@
 """Recorded results in place of training and measuring."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ KEY = "evaluator.table"
 
 
 class NotRecorded(AttnasError, LookupError):
-    """The table has no row for an architecture after so many epochs."""
+    """The table has no row for an architecture after so many epochs, or of a seed."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,15 @@ class Table:
     """Recorded results of architectures of one search space.
 
     `outside` rows of the file are of architectures that the space does not have, `incomplete`
-    ones of trials that did not end well; they are left out.
+    ones of trials that did not end well; they are left out. `repeats` are the trainings with
+    other seeds than that of an architecture's first row, which `rows` has.
     """
 
     path: str
     rows: Mapping[tuple[Architecture, int], TableRow]
     outside: int = 0
     incomplete: int = 0
+    repeats: Mapping[tuple[Architecture, int, int], TableRow] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: str | Path, space: SearchSpace, *, metrics: Iterable[str] = ()) -> "Table":
@@ -46,7 +48,8 @@ class Table:
 
         Columns: one per decision with the option's text in any spelling, `epochs`, `seconds`, and
         one per metric by its name. Where there is a column `state`, only rows with `complete`
-        count. Other columns are ignored, and metrics without a value left out of their row.
+        count; where there is one `seed`, an architecture may have a row for each. Other columns
+        are ignored, and metrics without a value left out of their row.
         The plain backbone is kept also where the space does not have it.
 
         Args:
@@ -64,20 +67,24 @@ class Table:
             reader.take(number, record)
         if not reader.rows:
             raise _error(path, f"has no row of use: {reader.why_not(len(frame))}")
-        return cls(str(path), reader.rows, reader.outside, reader.incomplete)
+        return cls(str(path), reader.rows, reader.outside, reader.incomplete, reader.repeats)
 
     @property
     def epochs(self) -> tuple[int, ...]:
         """The fidelities that occur, ascending."""
         return tuple(sorted({epochs for _, epochs in self.rows}))
 
-    def lookup(self, architecture: Architecture, epochs: int) -> TableRow:
-        """What was recorded of the architecture after so many epochs.
+    def lookup(self, architecture: Architecture, epochs: int, seed: int | None = None) -> TableRow:
+        """What was recorded of the architecture after so many epochs, first or with that seed.
 
         Raises:
             NotRecorded: nothing was; the message says after which epochs there is something.
         """
         found = self.rows.get((architecture, epochs))
+        if found is not None and seed is not None:
+            found = self.repeats.get((architecture, epochs, seed))
+            if found is None:
+                raise NotRecorded(f"{self.path} has no row for {architecture} with seed {seed}.")
         if found is not None:
             return found
         there = sorted(other for known, other in self.rows if known == architecture)
@@ -97,9 +104,10 @@ class _Reader:
     ) -> None:
         self.path, self.space, self.recorded, self.required = path, space, recorded, required
         self.rows: dict[tuple[Architecture, int], TableRow] = {}
+        self.repeats: dict[tuple[Architecture, int, int], TableRow] = {}
         self.outside = self.incomplete = 0
         self.first_outside = ""
-        self._row_numbers: dict[tuple[Architecture, int], int] = {}
+        self._first: dict[tuple[Architecture, int], tuple[int, int]] = {}  # row number, seed
 
     def take(self, number: int, record: Mapping[Any, Any]) -> None:
         """Takes one record, the `number`-th of the file, from 1."""
@@ -116,10 +124,14 @@ class _Reader:
         if not np.isfinite(seconds) or any(name not in metrics for name in self.required):
             self.incomplete += 1
             return
-        key = (architecture, self._epochs(number, record))
+        key = (architecture, self._whole(number, record, "epochs", 1))
+        seed = self._whole(number, record, "seed", 0) if "seed" in record else 0
         row = TableRow(metrics, seconds)
-        first = self.rows.setdefault(key, row)
-        first_number = self._row_numbers.setdefault(key, number)
+        first_number, first_seed = self._first.setdefault(key, (number, seed))
+        if seed == first_seed:
+            first = self.rows.setdefault(key, row)
+        else:
+            first = self.repeats.setdefault((*key, seed), row)
         if first.metrics != row.metrics:
             raise _error(
                 self.path,
@@ -159,14 +171,15 @@ class _Reader:
                 self.path, f"row {number} has {name} {record[name]!r}, which is no number."
             ) from None
 
-    def _epochs(self, number: int, record: Mapping[Any, Any]) -> int:
-        epochs = self._value(number, record, "epochs")
-        if not epochs.is_integer() or epochs < 1:
+    def _whole(self, number: int, record: Mapping[Any, Any], name: str, least: int) -> int:
+        value = self._value(number, record, name)
+        if not value.is_integer() or value < least:
             raise _error(
                 self.path,
-                f"row {number} has epochs {record['epochs']!r}, not a whole number of at least 1.",
+                f"row {number} has {name} {record[name]!r}, not a whole number of at least "
+                f"{least}.",
             )
-        return int(epochs)
+        return int(value)
 
 
 def _recorded_metrics(

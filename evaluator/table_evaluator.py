@@ -23,9 +23,16 @@ class TableEvaluator:
     latency = None
 
     def __init__(
-        self, table: Table, constraints: Sequence[Constraint], plain: Architecture, epochs: int
+        self,
+        table: Table,
+        constraints: Sequence[Constraint],
+        plain: Architecture,
+        epochs: int,
+        *,
+        seed: int = 0,
     ) -> None:
         self.table, self.constraints, self.epochs = table, tuple(constraints), epochs
+        self.seed = seed
         try:
             found = _cheap(table.lookup(plain, epochs).metrics)
         except LookupError:
@@ -59,15 +66,17 @@ class TableEvaluator:
         on_epoch: OnEpoch | None = None,
         *,
         schedule_epochs: int | None = None,
+        seed: int | None = None,
     ) -> TrainingResult:
         """The recorded result; the schedule is the recording's own, whatever is asked for.
 
-        `seconds` are those of the whole training, also where an earlier part was replayed.
+        `seconds` are those of the whole training, also where an earlier part was replayed. A
+        `seed` other than the run's own must have been recorded; the run's own need not.
 
         Raises:
-            LookupError: the table lacks the architecture or the number of epochs.
+            LookupError: the table lacks the architecture, the number of epochs or the seed.
         """
-        row = self.table.lookup(architecture, epochs)
+        row = self.table.lookup(architecture, epochs, None if seed == self.seed else seed)
         return TrainingResult(dict(row.metrics), row.seconds, epochs=epochs)
 
     def environment(self) -> dict[str, Any]:

@@ -48,10 +48,10 @@ from .start import WEIGHTS as WEIGHTS
 from .start import start_of as start_of
 from .start import strategy_folder as strategy_folder
 from .statistics import PairedDifference as PairedDifference
-from .statistics import differences_to_plain as differences_to_plain
 from .statistics import holm as holm
 from .statistics import paired_difference as paired_difference
 from .tables import compare_table as compare_table
 from .tables import confirmation_table as confirmation_table
 from .tables import listing_table as listing_table
 from .tables import show_table as show_table
+from .trial_differences import differences_to_plain as differences_to_plain

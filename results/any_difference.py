@@ -20,9 +20,11 @@ FEWEST, MOST = 5, 200
 def nothing_differs(run: "Run") -> str:
     """What to say of a run whose trials are all within noise of each other; empty otherwise.
 
-    Compared are the trials with the most epochs, on the items that they were scored on.
+    Compared are the trials with the most epochs and the run's own seed, on the items that they
+    were scored on.
     """
-    complete = [trial for trial in run.trials if trial.state == "complete"]
+    own = run.facts["seed"]
+    complete = [t for t in run.trials if t.state == "complete" and t.seed == own]
     longest = max((trial.epochs for trial in complete), default=0)
     chosen = [trial for trial in complete if trial.epochs == longest]
     chosen = chosen[:: max(1, -(-len(chosen) // MOST))]

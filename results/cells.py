@@ -1,7 +1,7 @@
 """What the cells of tables say, and the look that all tables have."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
@@ -9,15 +9,20 @@ from rich.text import Text
 
 from attnas.core import described
 
+if TYPE_CHECKING:
+    from .run import Run
+
 NOISE = "~"
 
 
-def noise_note(metric: str) -> str:
+def noise_note(run: "Run") -> str:
     """What the column `vs plain` is."""
+    metric, by_seed = run.scored, any(d.degrees is not None for d in run.differences.values())
     name = metric.replace("_", " ")
     what = f"points of {name}" if described(metric).format == "percent" else f"difference of {name}"
+    by = "seeds and items" if by_seed else "the items, after one training each"
     return (
-        f"vs plain: {what} ± paired standard error by the items, after one training each; "
+        f"vs plain: {what} ± paired standard error by {by}; "
         f"{NOISE} within noise (p > 0.05, corrected for the number of trials)."
     )
 
@@ -35,7 +40,7 @@ def plain_table() -> Table:
 def with_interval(name: str, row: Mapping[str, Any], separator: str) -> Text:
     """A metric with its interval behind or below it."""
     metric = described(name)
-    text = Text(str(row[name]) if name == "epochs" else metric.text(row.get(name)))
+    text = Text(str(row[name]) if name in ("epochs", "seeds") else metric.text(row.get(name)))
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
     if low is not None and high is not None:
         text.append(f"{separator}{metric.text(low)}..{metric.text(high)}", style="dim")

@@ -74,6 +74,7 @@ def export(run: "Run", trial: Trial | int | None = None) -> dict[str, Any]:
             "epochs": chosen.epochs,
             "strategy": run.facts.get("strategy"),
             "seed": run.facts.get("seed"),
+            "seeds": list(chosen.seeds),
             "trained": chosen.started or None,
             "exported": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": {name: _version(name) for name in ("attnas", "torch")},
@@ -162,7 +163,7 @@ def _numbered(run: "Run", trial: Trial | int) -> Trial:
     if not 0 <= trial < len(run.trials):
         held = f"It has 0 to {len(run.trials) - 1}." if run.trials else "It has none yet."
         raise InputError(f"the run has no trial {trial}. {held}", file=str(run.folder))
-    return run.trials[trial]
+    return run.candidate(trial)
 
 
 def _described(architecture: Architecture) -> dict[str, Any]:

@@ -42,7 +42,8 @@ def front(trials: Sequence[Trial], objectives: Sequence[Objective]) -> list[Tria
     """Feasible trials that no feasible trial dominates, by trial number.
 
     Of an architecture that was trained for several numbers of epochs its longest training
-    counts. Equal trials all stay; a NaN metric keeps a trial off the front.
+    counts, of one trained with several seeds their mean. Equal trials all stay; a NaN metric keeps
+    a trial off the front.
 
     Raises:
         ValueError: a feasible trial lacks a metric; the message names both.
@@ -79,6 +80,22 @@ def reference_box(
     return np.array(reference), np.array(ideal)
 
 
+def ends_of(
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    known: Mapping[str, Sequence[float]],
+) -> dict[str, tuple[float, float]]:
+    """By metric the values of guessing and of perfection (`known`); of what no task knows, those of
+    the worst and the best trial."""
+    ends = {name: (a, b) for name, (a, b) in known.items()}
+    for objective in objectives:
+        if objective.described.cheap or objective.metric in ends:
+            continue
+        values = [trial.metrics[objective.metric] for trial in trials if _known(trial, objective)]
+        ends[objective.metric] = min(values, default=0.0), max(values, default=0.0)
+    return ends
+
+
 def hypervolume_over_trials(
     trials: Sequence[Trial],
     objectives: Sequence[Objective],
@@ -87,7 +104,8 @@ def hypervolume_over_trials(
 ) -> Points:
     """`share_of_box` of the front after each trial: shape (trials,).
 
-    It falls only where an architecture's longer training takes the place of its shorter one.
+    It falls only where an architecture's longer training takes the place of its shorter one, or
+    the mean of several seeds that of fewer.
 
     Raises:
         ValueError: a feasible trial lacks a metric; the message names both.
@@ -101,8 +119,9 @@ def hypervolume_over_trials(
         if trial.state != "complete" or trial.epochs < reached:
             continue
         most[trial.architecture] = trial.epochs
-        # a training that went on leaves a gap that dominated trials may fill
-        rivals = trials[:index] if 0 < reached < trial.epochs else held
+        # a training that went on, or came out worse with another seed, leaves a gap that
+        # dominated trials may fill
+        rivals = trials[:index] if reached else held
         grown = front([*rivals, trial], objectives)
         if grown != held:
             held = grown

@@ -69,9 +69,9 @@ def pareto_table(run: "Run", *, verdicts: bool = True) -> RenderableType:
     bounds = ", ".join(f"{name} {bound}" for name, bound in run.facts["constraints"].items())
     notes = [f"Constraints: {bounds}."] if bounds else []
     paired = any(row["within_noise"] is not None for row in rows)
-    notes += [noise_note(run.scored)] if run.scored in metrics and paired else []
+    notes += [noise_note(run)] if run.scored in metrics and paired else []
     notes += [baselines] if (baselines := baselines_text(run)) else []
-    metrics = _with_epochs(rows, metrics)
+    metrics = _with_effort(rows, metrics)
     if verdicts:
         rungs = rungs_text(run.trials, run.main_objective.metric)
         notes += [str(found) for found in (rungs, ranking_reliability(run)) if found]
@@ -85,9 +85,9 @@ def pareto_table(run: "Run", *, verdicts: bool = True) -> RenderableType:
     return Group(*first, _Fitting(forms), Text("\n".join(notes), style="dim"))
 
 
-def _with_epochs(rows: Sequence[Mapping[str, Any]], metrics: list[str]) -> list[str]:
-    """The columns of figures: how long was trained is one where that differs."""
-    return ["epochs", *metrics] if len({row["epochs"] for row in rows}) > 1 else metrics
+def _with_effort(rows: Sequence[Mapping[str, Any]], metrics: list[str]) -> list[str]:
+    """The columns of figures: how long and how often was trained are some where that differs."""
+    return [n for n in ("epochs", "seeds") if len({row[n] for row in rows}) > 1] + metrics
 
 
 def _column_a_decision(

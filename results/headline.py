@@ -8,7 +8,8 @@ from attnas.core import Trial, described
 from .any_difference import nothing_differs
 from .confirmation import CONFIRMATION_FILE, read_confirmation
 from .rows import metric_rows, nothing_feasible, recommended
-from .statistics import PairedDifference, paired_difference
+from .statistics import PairedDifference
+from .trial_differences import trial_difference
 
 if TYPE_CHECKING:
     from .run import Run
@@ -88,8 +89,9 @@ def _against_baselines(run: "Run", best: Trial) -> str:
     if own is not None:
         return f" It is the baseline {own}."
     parts = []
-    if best.scores is not None and other.scores is not None and best.epochs == other.epochs:
-        parts.append(_difference_text(run, paired_difference(best.scores, other.scores)))
+    difference = trial_difference(best, other) if best.epochs == other.epochs else None
+    if difference is not None:
+        parts.append(_difference_text(run, difference))
     parts += [
         f"{mine / theirs:.2f} times its {described(metric).heading.partition(' (')[0]}"
         for metric in (o.metric for o in run.objectives if o.described.cheap)
@@ -120,4 +122,5 @@ def _difference_text(run: "Run", difference: PairedDifference, to: str = "") -> 
     figures = metric.difference(difference.difference, difference.standard_error)
     points = " points" if metric.format == "percent" else ""
     noise = ", within noise" if difference.within_noise else ""
-    return f"{figures}{points}{to} on {difference.items:,} items{noise}"
+    seeds = f", {difference.seeds} seeds" if difference.seeds > 1 else ""
+    return f"{figures}{points}{to} on {difference.items:,} items{seeds}{noise}"

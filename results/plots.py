@@ -54,6 +54,8 @@ def hypervolume_figure(run: "Run") -> go.Figure:
 def hover(run: "Run", trial: Trial) -> str:
     """All of a trial for its hover box: a line a decision and a line a metric, HTML-escaped."""
     lines = [f"<b>Trial {trial.number}</b>, {epochs_text(trial.epochs)}"]
+    if trial.replicates:
+        lines[0] += f", mean of {len(trial.seeds)} seeds"
     if trial.state != "complete":
         lines[0] += f", {trial.state}"
     lines += [f"{name}: {option}" for name, option in trial.architecture.by_name.items()]
@@ -139,7 +141,7 @@ def _groups(run: "Run", front: Sequence[Trial]) -> dict[str, tuple[list[Trial], 
         "plain backbone": ([], {"color": ORANGE, "symbol": "square", "size": 11}),
         "recommended": ([], {"color": GREEN, "symbol": "star", "size": 16}),
     }
-    for trial in run.trials:
+    for trial in run.candidates:
         if trial.state != "complete":
             continue
         if best is not None and trial.number == best.number:
@@ -258,7 +260,7 @@ def _over_trials(run: "Run", objective: Objective) -> go.Figure:
             )
     numbers: list[int] = []
     values: list[float] = []
-    for trial in run.trials:
+    for trial in run.candidates:
         if trial.feasible and _known(trial, objective):
             value = trial.metrics[objective.metric]
             better = max if objective.direction == "max" else min

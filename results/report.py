@@ -84,10 +84,13 @@ def _noise_note(run: "Run") -> str:
     metric = described(run.scored)
     name = metric.name.replace("_", " ")
     unit = f"in points of {name}" if metric.format == "percent" else f"of {name}, given"
+    by_seed = any(d.degrees is not None for d in run.differences.values())
+    by = (
+        "seeds and validation items" if by_seed else "the validation items, after one training each"
+    )
     return (
-        f"The difference to the plain backbone is {unit} with its paired standard error by the "
-        "validation items, after one training each; noise is what is within it at the 5 % "
-        "level, corrected for the number of trials."
+        f"The difference to the plain backbone is {unit} with its paired standard error by "
+        f"{by}; noise is what is within it at the 5 % level, corrected for the number of trials."
     )
 
 
@@ -152,7 +155,7 @@ def _trials(run: "Run") -> str:
         if name == run.scored:
             heads.append(("vs plain", True))
     heads += [(decision.name, False) for decision in run.decisions]
-    heads += [("epochs", True), ("seconds", True), ("reason", False)]
+    heads += [("epochs", True), ("seeds", True), ("seconds", True), ("reason", False)]
     on_front = {trial.number for trial in run.front()}
     best = recommended(run)
     baselines = {trial.number: name for name, trial in run.baselines.items()}
@@ -160,7 +163,7 @@ def _trials(run: "Run") -> str:
         _trial_row(
             run, trial, metrics, _role(trial, best, on_front), baselines.get(trial.number, "")
         )
-        for trial in run.trials
+        for trial in run.candidates
     )
     head = "".join(
         f'<th scope="col"{_class("number" if numeric else "")}>'
@@ -197,6 +200,7 @@ def _trial_row(run: "Run", trial: Trial, metrics: Iterable[str], role: str, base
     for option, plain in pairs:
         cells.append(_cell(option, "option none" if option == plain else "option"))
     cells.append(_number(trial.epochs, str(trial.epochs)))
+    cells.append(_number(len(trial.seeds), str(len(trial.seeds))))
     cells.append(_number(trial.seconds, f"{trial.seconds:.1f}"))
     broken = "; ".join(f"{t} by {excess_text(excess)}" for t, excess in trial.violations.items())
     cells.append(_cell(broken or trial.reason, "reason"))

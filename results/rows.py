@@ -25,8 +25,9 @@ def pareto_rows(run: "Run") -> list[dict[str, Any]]:
     `<metric>_low` and `<metric>_high` (95 % interval) where measured; `<metric>_difference` of
     the metric that the items' scores average to (`accuracy_difference`), to the plain backbone,
     with its paired standard error `<metric>_difference_se` and `within_noise`; `best` (what
-    `run.best()` recommends) and `knee`; `baseline` (its name, of one); `seconds`, `seed`,
-    `started`. What is not known is null.
+    `run.best()` recommends) and `knee`; `baseline` (its name, of one); `seconds`, `seed`, `seeds`
+    (how many it was trained with: the figures are their means), `started`. What is not known is
+    null.
     """
     return trial_rows(run, run.front())
 
@@ -35,7 +36,7 @@ def trial_rows(run: "Run", trials: Sequence[Trial]) -> list[dict[str, Any]]:
     """The rows of `pareto_rows` for these feasible trials, best in the first objective first."""
     if not trials:
         return []
-    table = run.frame().drop(columns=ALIKE_ON_FRONT).set_index("trial", drop=False)
+    table = run.frame(trials).drop(columns=ALIKE_ON_FRONT).set_index("trial", drop=False)
     first, knee, best = run.objectives[0], run.knee(), recommended(run)
     names = {trial.number: name for name, trial in run.baselines.items()}
     rows: list[dict[str, Any]] = []
@@ -53,16 +54,19 @@ def trial_rows(run: "Run", trials: Sequence[Trial]) -> list[dict[str, Any]]:
 
 
 def show_rows(run: "Run", trial: Trial) -> dict[str, Any]:
-    """One architecture in plain types.
+    """One architecture in plain types, of several seeds its mean (`Run.candidates`).
 
     Keys: `trial`, `state`, `reason`, `epochs`, `seconds`, `feasible`, `violations`
-    (constraint -> relative excess), `uncounted`; `decisions`, a list of `decision`, `kind`,
-    `option`, `plain` (whether it changes nothing) and what the kind tells of it (of attention
-    `block`, `ratio`, `placement`, `widths`, `sites`, `params`); `metrics`, a list of `metric`,
+    (constraint -> relative excess), `uncounted`; `trainings`, a list of `trial`, `seed` and
+    `value` (of the run's main objective), one for each seed; `decisions`, a list of `decision`,
+    `kind`, `option`, `plain` (whether it changes nothing) and what the kind tells of it (of
+    attention `block`, `ratio`, `placement`, `widths`, `sites`, `params`); `metrics`, a list of
+    `metric`,
     `value`, `low`, `high`, `plain`, `difference`, `ratio` (to the plain backbone),
     `standard_error` (of a paired difference of scores), `within_noise`. What is not known is
     null.
     """
+    main = run.main_objective.metric
     return {
         "trial": trial.number,
         "state": trial.state,
@@ -72,6 +76,10 @@ def show_rows(run: "Run", trial: Trial) -> dict[str, Any]:
         "feasible": trial.feasible,
         "violations": {name: plain_value(excess) for name, excess in trial.violations.items()},
         "uncounted": list(trial.uncounted),
+        "trainings": [
+            {"trial": t.number, "seed": t.seed, "value": plain_value(t.metrics.get(main))}
+            for t in trial.replicates or (trial,)
+        ],
         "decisions": decision_rows(trial.architecture, run.details(trial)),
         "metrics": metric_rows(run, trial),
     }
@@ -123,7 +131,7 @@ def metric_rows(run: "Run", trial: Trial) -> list[dict[str, Any]]:
 def plain_metrics(run: "Run", trial: Trial | None = None) -> dict[str, float]:
     """The plain backbone's metrics; what training gave only after the trial's own epochs."""
     known: Mapping[str, float] = run.facts["plain"]["metrics"]
-    beside = run.plain if trial is None else plain_beside(trial, run.trials)
+    beside = run.plain if trial is None else plain_beside(trial, run.candidates)
     return {**known, **(beside.metrics if beside is not None else {})}
 
 
@@ -177,7 +185,7 @@ def plain_value(value: Any) -> Any:
 
 def _count(name: str, value: Any) -> Any:
     """A count as a whole number, which a frame's column of floats lost."""
-    is_count = name == "epochs" or described(name).is_count
+    is_count = name in ("epochs", "seeds") or described(name).is_count
     return int(value) if is_count and value is not None else value
 
 

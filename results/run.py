@@ -24,6 +24,7 @@ from attnas.core import (
     knee,
     locked,
     mark_of,
+    merged,
     read,
     share_of_box,
     to_json,
@@ -37,14 +38,15 @@ from . import record as on_disk
 from .database import check_storage
 from .details import details_of
 from .display import Shown
-from .front import best, front, hypervolume_over_trials, losses, reference_box
+from .front import best, ends_of, front, hypervolume_over_trials, losses, reference_box
 from .front_table import Front, pareto_table
 from .headline import headline, summary
 from .record import CHECKPOINTS, CONFIG_FILE, ENVIRONMENT_FILE, RUN_FILE, TRIALS_FILE
 from .remeasured import Remeasured, overlaid, read_remeasured, write_remeasured
 from .rows import nothing_feasible
-from .statistics import PairedDifference, differences_to_plain
+from .statistics import PairedDifference
 from .storage import TrialStore
+from .trial_differences import differences_to_plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,6 +92,7 @@ class Run(Shown):
         self._recorded = tuple(self._store.load(self.backbone, self.decisions))
         self._again = read_remeasured(folder)
         self._trials = overlaid(self._recorded, self._again)
+        self._candidates: tuple[Sequence[Trial], Sequence[Trial]] | None = None
         self._differences: tuple[Sequence[Trial], Mapping[int, PairedDifference]] | None = None
         self._locked = False
 
@@ -246,6 +249,19 @@ class Run(Shown):
         return self._trials
 
     @property
+    def candidates(self) -> Sequence[Trial]:
+        """The trials, those of one architecture that differ in their seed alone as one: their
+        mean (`attnas.core.merged`)."""
+        if self._candidates is None or self._candidates[0] is not self._trials:
+            self._candidates = self._trials, merged(self._trials)
+        return self._candidates[1]
+
+    def candidate(self, number: int) -> Trial:
+        """The one of `candidates` that the trial of that number is, or is among."""
+        several = (c for c in self.candidates if any(t.number == number for t in c.replicates))
+        return next(several, self._trials[number])
+
+    @property
     def recorded(self) -> Sequence[Trial]:
         """The trials as they were stored when they ended: what proposals come from."""
         return self._recorded
@@ -281,9 +297,10 @@ class Run(Shown):
 
     @property
     def differences(self) -> Mapping[int, PairedDifference]:
-        """Each complete trial against the plain backbone, by number (`differences_to_plain`)."""
+        """Each complete candidate against the plain backbone, by number
+        (`differences_to_plain`)."""
         if self._differences is None or self._differences[0] is not self._trials:
-            self._differences = self._trials, differences_to_plain(self._trials)
+            self._differences = self._trials, differences_to_plain(self.candidates)
         return self._differences[1]
 
     @property
@@ -291,7 +308,7 @@ class Run(Shown):
         """The baselines that were begun, by name: the longest complete trial, else the last."""
         found = {}
         for name, options in self.facts.get("baselines", {}).items():
-            mine = [t for t in self._trials if t.architecture.by_name == options]
+            mine = [t for t in self.candidates if t.architecture.by_name == options]
             if mine:
                 found[name] = max(mine, key=lambda t: (t.state == "complete", t.epochs, t.number))
         return found
@@ -304,18 +321,18 @@ class Run(Shown):
     @property
     def plain(self) -> Trial | None:
         """The plain backbone's complete trial, of several the one with the most epochs."""
-        plain = [t for t in self._trials if t.state == "complete" and t.architecture.is_plain]
+        plain = [t for t in self.candidates if t.state == "complete" and t.architecture.is_plain]
         return max(plain, key=lambda t: (t.epochs, -t.number), default=None)
 
-    def frame(self) -> "pd.DataFrame":
-        """One row a trial; see `attnas.results.frame`."""
+    def frame(self, trials: Sequence[Trial] | None = None) -> "pd.DataFrame":
+        """One row a trial, of these or of all; see `attnas.results.frame`."""
         from .frame import frame  # pandas only when a table is wanted
 
-        return frame(self)
+        return frame(self, trials)
 
     def front(self) -> Front:
-        """Feasible trials that no feasible trial dominates, by trial number."""
-        return Front(front(self._trials, self.objectives), self)
+        """Feasible candidates that no feasible one dominates, by trial number."""
+        return Front(front(self.candidates, self.objectives), self)
 
     def knee(self) -> Trial | None:
         """The front's knee (`attnas.results.knee`); None while no trial is feasible."""
@@ -325,7 +342,7 @@ class Run(Shown):
     def best(
         self, max: Mapping[str, float] | None = None, min: Mapping[str, float] | None = None
     ) -> Trial:
-        """The feasible trial best by `main_objective`, with metrics at most `max`, at least `min`.
+        """The feasible candidate best by `main_objective`, metrics at most `max`, at least `min`.
 
         The other objectives decide between equals.
 
@@ -335,7 +352,7 @@ class Run(Shown):
         """
         first = self.main_objective
         ordered = [first, *(o for o in self.objectives if o != first)]
-        found, nearest = best(self._trials, ordered, max, min)
+        found, nearest = best(self.candidates, ordered, max, min)
         if found is not None:
             return found
         if nearest is None:
@@ -376,19 +393,5 @@ class Run(Shown):
         """The reference box; a cost not measured on the plain backbone is the first trial's."""
         first = next(trial for trial in self._trials if trial.feasible)
         costs = {**first.metrics, **self.facts["plain"]["metrics"]}
-        return reference_box(self.objectives, costs, self._ends())
-
-    def _ends(self) -> dict[str, tuple[float, float]]:
-        """By metric the values of guessing and of perfection; of what no task knows, those of
-        the worst and the best trial."""
-        ends = {name: (a, b) for name, (a, b) in self.facts.get("box", {}).items()}
-        for objective in self.objectives:
-            if objective.described.cheap or objective.metric in ends:
-                continue
-            values = [
-                value
-                for trial in self._trials
-                if math.isfinite(value := trial.metrics.get(objective.metric, math.nan))
-            ]
-            ends[objective.metric] = min(values, default=0.0), max(values, default=0.0)
-        return ends
+        known = self.facts.get("box", {})
+        return reference_box(self.objectives, costs, ends_of(self._trials, self.objectives, known))

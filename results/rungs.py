@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Protocol
 
-from attnas.core import RankCorrelation, Trial, rank_correlation
+from attnas.core import RankCorrelation, Trial, merged, rank_correlation
 
 if TYPE_CHECKING:
     from attnas.search_space import Architecture
@@ -21,6 +21,8 @@ class Planned(Protocol):
     def epochs(self) -> int: ...
     @property
     def schedule_epochs(self) -> int | None: ...
+    @property
+    def seed(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,11 @@ class RungCorrelation:
 
 
 def longest(trials: Iterable[Trial]) -> list[Trial]:
-    """The complete trials but for those whose architecture was trained for longer, in order."""
-    scored = [trial for trial in trials if trial.state == "complete"]
+    """The complete trials but for those whose architecture was trained for longer, in order.
+
+    Those that differ in their seed alone are one (`merged`).
+    """
+    scored = merged(trial for trial in trials if trial.state == "complete")
     most: dict[Architecture, int] = {}
     for trial in scored:
         most[trial.architecture] = max(trial.epochs, most.get(trial.architecture, 0))
@@ -55,13 +60,14 @@ def longest(trials: Iterable[Trial]) -> list[Trial]:
 def epochs_trained(trials: Iterable[Trial], running: Iterable[Planned] = ()) -> int:
     """Epochs trained over all trials, those in flight counted as if they had ended.
 
-    A training that went on with another of the same schedule adds only what was new; a failed
-    one counts whole.
+    A training that went on with another of the same schedule and seed adds only what was new; a
+    failed one counts whole.
     """
     trained = (trial for trial in trials if trial.state != "infeasible")
-    reached: dict[tuple[Architecture, int], int] = {}
+    reached: dict[tuple[Architecture, int, int | None], int] = {}
     for training in (*trained, *running):
-        schedule = training.architecture, training.schedule_epochs or training.epochs
+        length = training.schedule_epochs or training.epochs
+        schedule = training.architecture, length, training.seed
         reached[schedule] = max(training.epochs, reached.get(schedule, 0))
     return sum(reached.values())
 
@@ -73,7 +79,7 @@ def rung_correlations(trials: Sequence[Trial], metric: str) -> list[RungCorrelat
     to be trained on, tau is over these alone, and less than over all.
     """
     rungs: dict[int, dict[Architecture, float]] = {}
-    for trial in trials:
+    for trial in merged(trials):
         value = trial.metrics.get(metric, math.nan)
         if trial.state == "complete" and math.isfinite(value):
             rungs.setdefault(trial.epochs, {}).setdefault(trial.architecture, value)

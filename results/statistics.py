@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import bdtr, stdtr, stdtrit
@@ -17,7 +17,8 @@ class PairedDifference:
     """The mean score of one training minus that of another on the same items.
 
     The standard error and `p_value`, two-sided, are by the items alone: what two trainings with
-    another seed would differ by is not in them (`seed_difference` is for that). `p_value` is
+    another seed would differ by is not in them. Where `degrees`, those of freedom of the error,
+    are given, it is the mean over so many `seeds`, and both are by seeds and items. `p_value` is
     corrected for the number of trials of a run where the difference is one of those.
     """
 
@@ -25,16 +26,19 @@ class PairedDifference:
     standard_error: float
     items: int
     p_value: float
+    seeds: int = 1
+    degrees: float | None = None
 
     @property
     def within_noise(self) -> bool:
-        """Whether other items could well have given no difference (at the 5 % level)."""
+        """Whether other items, or seeds, could well have given no difference (at 5 %)."""
         return not self.p_value <= LEVEL  # also of what is no number
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % confidence interval, by the items alone, of this difference by itself."""
-        half = float(stdtrit(max(1, self.items - 1), 1 - LEVEL / 2)) * self.standard_error
+        """95 % confidence interval, by what the error is by, of this difference by itself."""
+        degrees = max(1, self.items - 1) if self.degrees is None else self.degrees
+        half = float(stdtrit(degrees, 1 - LEVEL / 2)) * self.standard_error
         return self.difference - half, self.difference + half
 
 
@@ -65,31 +69,6 @@ def paired_difference(a: ItemScores, b: ItemScores) -> PairedDifference:
     )
 
 
-def differences_to_plain(trials: Sequence[Trial]) -> dict[int, PairedDifference]:
-    """Each complete trial against the plain backbone after as many epochs, by number.
-
-    A trial is left out where there is no such trial of the plain backbone (of several the first
-    counts), or where either has no scores of the same items. The p-values are corrected for how
-    many trials are compared (Holm 1979, Scandinavian Journal of Statistics 6, 65-70): where no
-    trial differs, at most one run in 20 marks any of them, its best included.
-    """
-    plain = _plain_by_epochs(trials)
-    complete = [trial for trial in trials if trial.state == "complete"]
-    found = {}
-    for trial in complete:
-        beside = plain.get(trial.epochs)
-        mine, theirs = trial.scores, None if beside is None else beside.scores
-        if mine is None or theirs is None:
-            continue
-        if (mine.items, mine.metric) == (theirs.items, theirs.metric):
-            found[trial.number] = paired_difference(mine, theirs)
-    others = [t.number for t in complete if t.number in found and not t.architecture.is_plain]
-    corrected = holm([found[number].p_value for number in others])
-    for number, p_value in zip(others, corrected, strict=True):
-        found[number] = replace(found[number], p_value=p_value)
-    return found
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p-values corrected by Holm's step-down procedure; NaN is taken for 1."""
     order = sorted(range(len(p_values)), key=lambda i: _number(p_values[i]))
@@ -102,10 +81,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def plain_beside(trial: Trial, trials: Sequence[Trial]) -> Trial | None:
     """The plain backbone's complete trial with the epochs of this one; the first of several."""
-    return _plain_by_epochs(trials).get(trial.epochs)
+    return plain_by_epochs(trials).get(trial.epochs)
 
 
-def _plain_by_epochs(trials: Sequence[Trial]) -> dict[int, Trial]:
+def plain_by_epochs(trials: Sequence[Trial]) -> dict[int, Trial]:
     """The first complete trial of the plain backbone for each number of epochs."""
     found: dict[int, Trial] = {}
     for trial in trials:

@@ -37,8 +37,10 @@ def show_table(run: "Run", trial: Trial) -> RenderableType:
     head.append(f"  {state}, {trained}, {rows['seconds'] or 0:.0f} s", style="")
     for line in filter(None, (rows["reason"], _uncounted(rows["uncounted"]))):
         head.append(f"\n{line}", style="yellow")
+    if len(rows["trainings"]) > 1:
+        head.append(f"\n{_trainings(rows['trainings'], run.main_objective.metric)}", style="dim")
     paired = any(row["standard_error"] is not None for row in rows["metrics"])
-    notes = [noise_note(run.scored)] if paired else []
+    notes = [noise_note(run)] if paired else []
     return Group(
         head,
         "",
@@ -188,6 +190,13 @@ def _metric_table(metrics: Sequence[Mapping[str, Any]]) -> Table:
             difference,
         )
     return table
+
+
+def _trainings(trainings: Sequence[Mapping[str, Any]], metric: str) -> str:
+    """What each seed gave."""
+    name = described(metric)
+    each = (f"trial {t['trial']} {name.text(t['value'])} (seed {t['seed']})" for t in trainings)
+    return f"Mean of {len(trainings)} seeds: {name.heading} of {', '.join(each)}."
 
 
 def _uncounted(operators: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Successive halving: many short trainings, and longer ones for those that did best."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
@@ -11,15 +11,15 @@ import numpy as np
 
 from attnas.core import History, InputError, Objective, Proposal, Trial, described
 
-from .protocol import Preparing, Strategy
+from .inside import Around, make_inside
+from .protocol import Strategy
 from .ranking import ranking
-from .registry import check_settings, make_strategy, register_strategy, setting
+from .registry import check_settings, register_strategy, setting
 
 if TYPE_CHECKING:
     from attnas.search_space import Architecture, SearchSpace
 
 NAME = "halving"
-_GIVEN = ("space", "objectives", "epochs", "seed")
 
 
 @register_strategy("halving")
@@ -45,7 +45,7 @@ class Halving:
     objectives: tuple[Objective, ...]
     epochs: int
     seed: int
-    around: str | Mapping[str, object] = field(
+    around: Around = field(
         default="local", metadata={"meaning": "the strategy inside: its name, or with settings"}
     )
     eta: int = setting(3, "one of so many goes on to the next rung", low=2)
@@ -86,28 +86,15 @@ class Halving:
     @cached_property
     def inner(self) -> Strategy:
         """The strategy that proposes new architectures, for the epochs of the lowest rung."""
-        name, settings = _named(self.around)
-        try:
-            inner = make_strategy(
-                name,
-                space=self.space,
-                objectives=self.objectives,
-                epochs=self.rungs[0],
-                seed=self.seed,
-                **settings,
-            )
-        except InputError as error:
-            place = error.key.removeprefix("strategy").lstrip(".")
-            if isinstance(self.around, str) and place == "name":
-                place = ""
-            raise InputError(error.problem, key=f"around.{place}".rstrip(".")) from error
-        if isinstance(inner, Preparing):
-            raise InputError(
-                f"'{name}' trains a network of its own and proposes what that recommends: "
-                "halving cannot be put around it.",
-                key="around",
-            )
-        return inner
+        return make_inside(
+            NAME,
+            self.around,
+            space=self.space,
+            objectives=self.objectives,
+            epochs=self.rungs[0],
+            seed=self.seed,
+            without=("racing",),
+        )
 
     def propose(self, history: History) -> Proposal | None:
         rungs = [_at(history, epochs) for epochs in self.rungs]
@@ -210,21 +197,3 @@ def _ruled_out(trial: Trial) -> bool:
     """Whether a bound is broken that more epochs change nothing about."""
     names = (text.split()[0] for text in trial.violations)
     return any(described(name).cheap for name in names)
-
-
-def _named(around: str | Mapping[str, object]) -> tuple[str, dict[str, object]]:
-    """Name and settings of the strategy inside."""
-    settings = dict(around) if isinstance(around, Mapping) else {}
-    name = around if isinstance(around, str) else settings.pop("name", None)
-    if not isinstance(name, str):
-        raise InputError(
-            f"cannot be {around!r}. Write a strategy's name, such as 'local', or a mapping with "
-            "'name' and its settings.",
-            key="around",
-        )
-    if name == NAME:
-        raise InputError(f"'{NAME}' cannot be put around itself. Write another.", key="around")
-    for key in _GIVEN:
-        if key in settings:
-            raise InputError("is not the strategy's to set: leave it out.", key=f"around.{key}")
-    return name, settings

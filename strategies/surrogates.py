@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attnas.core import Objective, Trial, described
+from attnas.core import Objective, Trial, bound_broken, described
 
 from . import cost_regression, gaussian_process
 from .expected_improvement import Forecast, Squeeze
@@ -52,9 +52,7 @@ class Bound(NamedTuple):
 def bounds(trials: Iterable[Trial]) -> tuple[Bound, ...]:
     """The constraints that some trial broke; the others are not known, and nothing broke them.
 
-    A broken constraint is `metric op bound` as text, and its relative excess over the bound:
-    with the metric's value this gives the bound, also where it is relative to the plain
-    backbone's figure.
+    A broken constraint is `metric op bound` as text, and its relative excess over the bound.
     """
     found: dict[str, Bound] = {}
     for trial in trials:
@@ -63,7 +61,8 @@ def bounds(trials: Iterable[Trial]) -> tuple[Bound, ...]:
             value = trial.metrics.get(name, np.nan)
             if text not in found and np.isfinite(value) and np.isfinite(excess):
                 sign = -1.0 if operator == ">=" else 1.0
-                found[text] = Bound(Loss(name, sign), sign * value / (1 + sign * excess))
+                limit = sign * bound_broken(text, float(value), excess)
+                found[text] = Bound(Loss(name, sign), limit)
     return tuple(found.values())
 
 

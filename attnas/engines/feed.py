@@ -109,7 +109,7 @@ class Feed:
             task = self.coordinator.next()
             if task is None:
                 return None
-            screened = self.screen(task.proposal)
+            screened = task.screened or self.screen(task.proposal)
             if is_to_be_trained(screened, always=task.reference):
                 return Attempt(task, screened)
             self.coordinator.record(task, screened, None)

@@ -32,7 +32,7 @@ class LocalEngine:
 
 
 def _evaluate(coordinator: Coordinator, evaluator: Evaluator, task: Task) -> None:
-    screened = screen(task.proposal, evaluator)
+    screened = task.screened or screen(task.proposal, evaluator)
     trained = None
     if is_to_be_trained(screened, always=task.reference):
         heard = partial(coordinator.observer.epoch, task.number)

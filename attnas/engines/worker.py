@@ -65,7 +65,9 @@ class Worker:
     def begin(self, record: Record) -> None:
         """Begins to train the task that `task_record` described."""
         architecture = self._problem.space.read(record["options"])
-        proposal = Proposal(architecture, record["epochs"], record["schedule_epochs"])
+        proposal = Proposal(
+            architecture, record["epochs"], record["schedule_epochs"], record["seed"]
+        )
         self._events = queue.Queue()
         thread = threading.Thread(target=self._train, args=(proposal, self._events), daemon=True)
         thread.start()
@@ -107,6 +109,7 @@ def task_record(task: Task) -> Record:
         "options": list(proposal.architecture.options),
         "epochs": proposal.epochs,
         "schedule_epochs": proposal.schedule_epochs,
+        "seed": proposal.seed,
     }
 
 

@@ -87,7 +87,7 @@ class Evaluator:
     def screen(self, architecture):
         raise self.error
 
-    def train(self, architecture, epochs, on_epoch, *, schedule_epochs):
+    def train(self, architecture, epochs, on_epoch, *, schedule_epochs, seed):
         raise self.error
 
 

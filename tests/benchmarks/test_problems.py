@@ -13,7 +13,7 @@ from benchmarks.problems import OBJECTIVES, PROBLEMS, Problem, numbers_of, space
 from benchmarks.strategies import search
 
 FORMULAS = [name for name in PROBLEMS if name != "recorded"]
-PROPOSING = [n for n in STRATEGIES if n not in (*preparing_strategies(), "halving")]
+PROPOSING = [n for n in STRATEGIES if n not in (*preparing_strategies(), "halving", "racing")]
 
 
 @pytest.fixture(scope="module")

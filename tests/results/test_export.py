@@ -77,6 +77,7 @@ def test_an_export_says_all_about_its_trial(exported, values):
             "epochs": 6,
             "strategy": {"name": "random"},
             "seed": 3,
+            "seeds": [3],
             "trained": "2026-01-31T10:00:00+00:00",
         },
     }

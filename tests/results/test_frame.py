@@ -15,7 +15,7 @@ def test_one_row_a_trial_with_its_figures(filled):
         "trial", "state", "layer1", "layer2", "layer3", "epochs", "accuracy", "latency_ms",
         "latency_ms_low", "latency_ms_high", "params", "accuracy_difference",
         "accuracy_difference_se", "violations", "feasible", "on_front", "reason", "seconds",
-        "seed", "started",
+        "seed", "seeds", "started",
     ]  # fmt: skip
     assert table["trial"].tolist() == [0, 1, 2, 3, 4]
     states = ["complete", "complete", "infeasible", "failed", "complete"]

@@ -23,7 +23,7 @@ def test_the_keys_of_a_front_row_are_stable(filled):
     assert list(first) == [
         *("trial", "layer1", "layer2", "layer3", "epochs", "accuracy"),
         *("latency_ms", "latency_ms_low", "latency_ms_high", "params"),
-        *("accuracy_difference", "accuracy_difference_se", "seconds", "seed", "started"),
+        *("accuracy_difference", "accuracy_difference_se", "seconds", "seed", "seeds", "started"),
         *("within_noise", "best", "knee", "baseline"),
     ]
     assert first["accuracy_difference"] == pytest.approx(0.1)

@@ -71,6 +71,7 @@ class Running:
     architecture: Architecture
     epochs: int
     schedule_epochs: int | None
+    seed: int = 0
 
 
 def test_a_training_that_goes_on_costs_what_it_adds():

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -30,6 +31,7 @@ SETTINGS = {
     "nni:Evolution": {"population_size": 8},
     "nni:TPE": {"tpe_args": {"n_startup_jobs": 5}},
     "optuna:NSGAIIISampler": {"population_size": 8},
+    "racing": {"around": {"name": "local", "initial": 3}, "initial": 5},
     "halving": {"around": {"name": "local", "initial": 3}, "min_epochs": 1},
 }
 
@@ -123,8 +125,9 @@ def half_feasible(architecture, number, epochs):
 
 
 def begun(items):
-    """What was trained for how long, of trials or proposals; nothing may be in it twice."""
-    return [(item.architecture, item.epochs) for item in items]
+    """What was trained for how long, with which seed of its own, of trials or proposals; nothing
+    may be in it twice."""
+    return [(item.architecture, item.epochs, item.seed or 0) for item in items]
 
 
 def simulate(strategy, trials, evaluate=half_feasible, finished=()):
@@ -134,8 +137,14 @@ def simulate(strategy, trials, evaluate=half_feasible, finished=()):
         proposal = strategy.propose(History(tuple(done), (), len(done)))
         if proposal is None:
             break
-        done.append(evaluate(proposal.architecture, len(done), proposal.epochs))
+        done.append(_ended(evaluate, proposal, len(done), strategy.seed))
     return done
+
+
+def _ended(evaluate, proposal, number, seed):
+    """The trial of a proposal; `seed` is the search's, for one that has none of its own."""
+    trial = evaluate(proposal.architecture, number, proposal.epochs)
+    return replace(trial, seed=seed if proposal.seed is None else proposal.seed)
 
 
 def simulate_parallel(strategy, trials, workers, evaluate=half_feasible):
@@ -153,7 +162,7 @@ def simulate_parallel(strategy, trials, workers, evaluate=half_feasible):
         if len(running) == workers or proposal is None:
             number = list(running)[len(proposals) * 7 % len(running)]
             ended = running.pop(number)
-            finished.append(evaluate(ended.architecture, number, ended.epochs))
+            finished.append(_ended(evaluate, ended, number, strategy.seed))
     return proposals
 
 

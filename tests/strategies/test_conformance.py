@@ -118,7 +118,7 @@ def test_an_empty_history_gets_a_proposal_of_the_space(simulation, name):
 def test_nothing_is_proposed_twice_and_all_are_of_the_space(simulation, usual, name):
     proposed = simulation.begun(usual(name))
     assert len(set(proposed)) == len(proposed)
-    assert all(architecture in simulation.space_of(5, 6, 7) for architecture, _ in proposed)
+    assert all(architecture in simulation.space_of(5, 6, 7) for architecture, *_ in proposed)
 
 
 @every_strategy
