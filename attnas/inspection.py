@@ -6,11 +6,13 @@ from typing import Any
 import torch
 import yaml
 
-from attnas.core import InputError, import_plugins
-from attnas.evaluator import make_task
-from attnas.search_space import BLOCKS, KEEP, Attention, Backbone, Site, discover
+from attnas.core import import_plugins
+from attnas.evaluator import check_recipe, make_task
+from attnas.search_space import KEEP, Attention, Backbone, Site, discover
 
 from .config import Config
+from .left_out import left_out
+from .pattern_notes import pattern_notes, some
 from .problem import read_backbone, read_data, read_function
 
 
@@ -27,6 +29,8 @@ def inspect(config: Config) -> dict[str, Any]:
     data = None if config.evaluator else read_data(config, task)
     section = config.search_space.backbone
     backbone = read_backbone(section, data, task)
+    if data is not None and task is not None:
+        check_recipe(config.training, data, task, backbone)
     return {
         "backbone": backbone.name,
         "input_shape": list(backbone.input_shape),
@@ -51,7 +55,8 @@ def as_config(found: Mapping[str, Any]) -> str:
     lines.append("stages:")
     for name, stage in found["stages"].items():
         count = len(stage["units"])
-        lines.append(f"  {name}:  # {count} {'unit' if count == 1 else 'units'}")
+        plural = "unit" if count == 1 else "units"
+        lines.append(f"  {name}:  # {count} {plural}: {some(stage['units'])}")
         lines.append(f"    units: {_flow(stage['globs'])}")
         lines.append("    sites:")
         for placement, site in stage["sites"].items():
@@ -93,7 +98,7 @@ def _parameters(backbone: Backbone) -> int:
 
 
 def _notes(backbone: Backbone, config: Config, *, found: bool) -> list[str]:
-    """What was not found in the network, and which of the allowed blocks fit nowhere in a stage."""
+    """What was not found in the network, which allowed blocks have no place, what patterns name."""
     notes: list[str] = []
     if found and backbone.stages:
         with torch.random.fork_rng(devices=[]):
@@ -106,36 +111,13 @@ def _notes(backbone: Backbone, config: Config, *, found: bool) -> list[str]:
                 for placement, _ in wanted.sites
                 if placement not in dict(stage.sites)
             ]
-    space = config.search_space
-    for name in space.blocks:
-        if name not in BLOCKS:
-            continue
-        lacking = [
-            stage
-            for stage in backbone.stage_names
-            if not _fits(backbone, stage, name, space.ratios, space.placements)
-        ]
-        if lacking:
-            everywhere = len(lacking) == len(backbone.stage_names)
-            where = "any stage" if everywhere else ", ".join(lacking)
-            notes.append(f"{name} cannot be placed at {', '.join(space.placements)} in {where}")
+    notes += left_out(config.search_space, backbone)
+    notes += pattern_notes(backbone, config.training)
     if any(Attention(stage).present(backbone) for stage in backbone.stage_names):
         notes.append(
             f"attention is there already: '{KEEP}', 'none' and gates at placement 'attention'"
         )
     return notes
-
-
-def _fits(
-    backbone: Backbone, stage: str, name: str, ratios: list[int], placements: list[str]
-) -> bool:
-    known = BLOCKS[name].ratios
-    written = [f":r{ratio}" for ratio in ratios if ratio in known] if known else [""]
-    options = (f"{name}{ratio}@{at}" for ratio in written for at in placements)
-    try:
-        return any(Attention(stage).placed(option, backbone) for option in options)
-    except InputError:
-        return False
 
 
 def _flow(value: Any) -> str:

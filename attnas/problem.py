@@ -20,6 +20,7 @@ from attnas.evaluator import (
     Data,
     Table,
     Task,
+    check_recipe,
     check_source,
     device_class,
     load_data,
@@ -71,6 +72,8 @@ def make_problem(config: Config) -> Problem:
     constraints = _constraints(config, task)
     data = None if config.evaluator else read_data(config, task)
     backbone = read_backbone(config.search_space.backbone, data, task)
+    if data is not None and task is not None:
+        check_recipe(config.training, data, task, backbone)
     space = _space(config, backbone)
     _check_metrics(config)
     table = None

@@ -31,6 +31,7 @@ from .engines import Engine, engine
 from .facts import function_facts, make_facts, screening_from
 from .feasible_share import say_feasible_share
 from .front_latency import remeasure_front
+from .left_out import left_out
 from .objects import hand_over, with_objects
 from .observer import Observer
 from .problem import Problem, make_problem
@@ -116,6 +117,8 @@ def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine
         table = screen_by_table(config, problem, evaluator, observer)
         strategy = prepared(strategy, config, problem, evaluator, run.checkpoints, observer)
         if not run.trials:
+            for note in left_out(config.search_space, problem.space.backbone):
+                observer.note(f"Note: {note}.")
             say_feasible_share(problem, evaluator, observer, seed=config.seed, table=table)
         if earlier:
             observer.note(warm_text(run.facts, earlier))

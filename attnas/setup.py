@@ -160,8 +160,9 @@ def make_searcher(config: Config, problem: Problem) -> Strategy:
 
     Raises:
         InputError: an unknown strategy or setting, the message names the nearest; one that
-            trains no supernet, where trainings are to begin with its weights; or one that
-            needs images, or several seeds, where a table that has none is replayed.
+            trains no supernet, where trainings are to begin with its weights; one that trains
+            one, with a recipe that a supernet cannot follow; or one that needs images, or several
+            seeds, where a table that has none is replayed.
     """
     settings: dict[str, Any] = config.strategy.options
     for key in ("space", "objectives", "epochs", "seed"):
@@ -189,6 +190,8 @@ def make_searcher(config: Config, problem: Problem) -> Strategy:
             "'seed' and rows for each.",
             key="strategy.name",
         )
+    if isinstance(strategy, Preparing):
+        _refuse_what_a_supernet_lacks(config)
     if config.init == "supernet" and not isinstance(strategy, Preparing):
         raise InputError(
             f"'{config.strategy.name}' trains no supernet. Take a strategy that does (darts, "
@@ -196,6 +199,18 @@ def make_searcher(config: Config, problem: Problem) -> Strategy:
             key="init",
         )
     return strategy
+
+
+def _refuse_what_a_supernet_lacks(config: Config) -> None:
+    """The recipe trains the supernet, too, whose weights all architectures share."""
+    recipe = config.training
+    for name in ("freeze", "learning_rate_scale", "ema"):
+        if getattr(recipe, name):
+            raise InputError(
+                f"'{config.strategy.name}' trains a supernet, which does without it. Leave it "
+                "out, or take another strategy.",
+                key=f"training.{name}",
+            )
 
 
 def prepared(

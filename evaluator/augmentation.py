@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Augment = Literal["auto", "flip_crop", "crop", "none"]
+from .randaugment import RandAugment
+
+Augment = Literal["auto", "flip_crop", "crop", "randaugment", "none"]
 
 
 def resolve(augment: Augment, channels: int) -> Augment:
@@ -20,21 +22,23 @@ class Augmentation:
     """The draws of one epoch, and their application to its batches.
 
     Each image is shifted by up to an eighth of its side in both directions, borders reflected,
-    and with 'flip_crop' mirrored in half of the cases: the usual 4 pixels for 32x32.
+    and with 'flip_crop' mirrored in half of the cases: the usual 4 pixels for 32x32. With
+    'randaugment' both, and then `RandAugment`, which moves images but not the maps of targets.
     """
 
     def __init__(
         self, augment: Augment, shape: tuple[int, int, int], images: int, rng: np.random.Generator
     ) -> None:
         _, height, width = shape
-        crop = augment in ("crop", "flip_crop")
+        crop = augment != "none"
         reach_y, reach_x = (max(1, height // 8), max(1, width // 8)) if crop else (0, 0)
         shift_y = rng.integers(-reach_y, reach_y, images, endpoint=True)
         shift_x = rng.integers(-reach_x, reach_x, images, endpoint=True)
-        flip = rng.random(images) < (0.5 if augment == "flip_crop" else 0)
+        flip = rng.random(images) < (0.5 if augment in ("flip_crop", "randaugment") else 0)
         self.active = crop
         self.shift_y, self.shift_x = torch.from_numpy(shift_y), torch.from_numpy(shift_x)
         self.flip = torch.from_numpy(flip)
+        self.more = RandAugment(images, rng) if augment == "randaugment" else None
 
     def __call__(self, images: Tensor, start: int) -> Tensor:
         """Images (N, C, H, W) from `start` of the epoch on, augmented; any device."""
@@ -42,7 +46,8 @@ class Augmentation:
             return images
         image, rows, columns = self._places(images, start)
         picked = images.permute(0, 2, 3, 1)[image, rows, columns]
-        return picked.permute(0, 3, 1, 2)  # (N, H, W, C) in memory: channels last
+        moved = picked.permute(0, 3, 1, 2)  # (N, H, W, C) in memory: channels last
+        return moved if self.more is None else self.more(moved, start)
 
     def maps(self, targets: Tensor, start: int) -> Tensor:
         """Maps (N, H, W) that belong to images from `start` on, moved as these are."""

@@ -11,10 +11,11 @@ from attnas.search_space import SearchSpace, build, recalibrate
 
 from .batches import Batches, safe_layout
 from .data import Data, Pool
-from .optimizer import set_rate, sgd
+from .optimizer import make_optimizer, set_rate
 from .precision import autocast, resolved_precision
 from .recipe import Recipe, half_epochs
 from .tasks import Task
+from .views import predicted
 
 SELECTION = 0.2
 """Share of the training items on which architectures are chosen."""
@@ -75,7 +76,7 @@ class SharedTraining:
         return autocast(precision or self.precision, torch.device(self.device))
 
     def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        return sgd(network, self._recipe)
+        return make_optimizer(network, self._recipe)
 
     def set_rate(self, optimizer: torch.optim.Optimizer, step: int, steps: int) -> None:
         set_rate(optimizer, self._recipe, step, steps)
@@ -88,9 +89,9 @@ class SharedTraining:
         network.eval()
         with torch.inference_mode():
             for inputs, targets in selection.scoring(self._selection):
-                with self.autocast():
-                    outputs = network(inputs)
-                scorer.update(outputs.double(), targets)
+                views = self._recipe.views
+                outputs = predicted(network, inputs, self._task, views, self.autocast())
+                scorer.update(outputs, targets)
         return dict(scorer.result().metrics)
 
     def _batched(self, pool: Pool, layout: torch.memory_format) -> Batches:

@@ -126,7 +126,7 @@ class TaskTrainer:
     ) -> Checkpoint | None:
         if self.checkpoints is None:
             return None
-        recipe = {k: v for k, v in dict(self.recipe).items() if k not in NOT_OF_THE_STATE}
+        recipe = self.recipe.model_dump(exclude=set(NOT_OF_THE_STATE))
         facts = {
             **_training_facts(architecture, schedule, seed, self.start),
             "recipe": recipe,

@@ -26,11 +26,14 @@ from attnas.search_space import Checkpoint, Stateful
 
 from .batches import Batches, network_seed, safe_layout
 from .data import Data, Pool
-from .optimizer import set_rate, sgd
+from .fine_tuning import freeze
+from .optimizer import make_optimizer, set_rate
 from .precision import autocast, resolved_precision
 from .recipe import Recipe, half_epochs
 from .tasks import Task
 from .tasks.task import Loss
+from .views import predicted
+from .weight_average import WeightAverage
 
 Failure = Literal["diverged", "out of memory", "time limit", "raised"]
 Split = Literal["validation", "test"]
@@ -78,12 +81,20 @@ class _Setting:
 
 @dataclass(frozen=True)
 class _Epoch:
-    """Which epoch of how many, from 0, and whether it sees images of half the side."""
+    """Which epoch of how many, from 0; the first `halved` ones see images of half the side."""
 
     seed: int
     number: int
     count: int
-    small: bool
+    halved: int
+
+    @property
+    def small(self) -> bool:
+        return self.number < self.halved
+
+    @property
+    def first_whole(self) -> bool:
+        return self.number == self.halved
 
 
 def train(
@@ -101,7 +112,7 @@ def train(
     metrics: Sequence[str] = (),
     checkpoint: Checkpoint | None = None,
 ) -> TrainingResult:
-    """Trains the network in place and scores it on a split.
+    """Trains the network in place and scores it on a split; with `ema` both are its averages.
 
     Order and augmentation of the items are drawn from (seed, epoch) and from nothing else, so
     that networks trained with one seed see the same batches; so are a network's own draws
@@ -133,7 +144,7 @@ def train(
         raise ValueError(f"{epochs} epochs are more than the schedule's {schedule}")
     setting = _setting(network, data, task, recipe, device, begin)
     small_epochs = half_epochs(recipe, schedule, data.input_shape)
-    planned = [_Epoch(seed, n, schedule, small=n < small_epochs) for n in range(epochs)]
+    planned = [_Epoch(seed, n, schedule, small_epochs) for n in range(epochs)]
     losses = _train_epochs(network, recipe, setting, planned, on_epoch, checkpoint)
     half_size = epochs < schedule and epochs <= small_epochs
     with _failures(), _reproducible(setting.device):
@@ -211,13 +222,13 @@ def _train_epochs(
     with _failures(), _reproducible(setting.device):
         setting.place(network)
         loss_of = setting.task.loss(setting.data, str(setting.device))
-        optimizer = sgd(network, recipe)
-        parts: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
+        moved = _Moved.of(network, recipe)
+        parts = moved.parts()
         done = checkpoint.restore(parts, at_most=len(planned)) if checkpoint else []
     written = time.monotonic()
     for epoch in planned[len(done) :]:
         with _failures(_SMALL_NOTE if epoch.small else ""), _reproducible(setting.device):
-            loss = _train_epoch(network, loss_of, optimizer, recipe, setting, epoch)
+            loss = _train_epoch(moved, loss_of, recipe, setting, epoch)
         done.append(loss)
         last = epoch is planned[-1] and len(done) < epoch.count
         if checkpoint and (last or time.monotonic() - written > CHECKPOINT_SECONDS):
@@ -226,36 +237,69 @@ def _train_epochs(
             written = time.monotonic()
         if on_epoch is not None:
             on_epoch(len(done), loss)
+    if moved.average is not None:
+        moved.average.apply()
     return done
 
 
+@dataclass(frozen=True)
+class _Moved:
+    """What the steps of a training change; `held` are batch norms that stay in eval mode."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: WeightAverage | None
+    held: Sequence[nn.Module]
+
+    @classmethod
+    def of(cls, network: nn.Module, recipe: Recipe) -> "_Moved":
+        held = freeze(network, recipe.freeze)
+        average = None if recipe.ema is None else WeightAverage(network, recipe.ema)
+        return cls(network, make_optimizer(network, recipe), average, held)
+
+    def parts(self) -> dict[str, Stateful]:
+        found: dict[str, Stateful] = {"network": self.network, "optimizer": self.optimizer}
+        return found if self.average is None else {**found, "average": self.average}
+
+    def train(self) -> None:
+        """Puts the network into training mode."""
+        self.network.train()
+        for module in self.held:
+            module.eval()
+
+    def step(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
+
+
 def _train_epoch(
-    network: nn.Module,
-    loss_of: Loss,
-    optimizer: torch.optim.SGD,
-    recipe: Recipe,
-    setting: _Setting,
-    epoch: _Epoch,
+    moved: _Moved, loss_of: Loss, recipe: Recipe, setting: _Setting, epoch: _Epoch
 ) -> float:
-    """One pass over the items; the mean training loss."""
+    """One pass over the items; the mean training loss.
+
+    Weights and batch norms of images of half the side are not averaged with those of whole ones.
+    """
     torch.manual_seed(network_seed(epoch.seed, epoch.number))
     steps = len(setting.batches)
-    network.train()
+    moved.train()
+    if moved.average is not None and epoch.first_whole:
+        moved.average.restart()
     total = 0.0
     batches = setting.batches.epoch(epoch.seed, epoch.number, small=epoch.small)
     for number, (inputs, targets) in enumerate(batches):
         setting.check_time()
-        set_rate(optimizer, recipe, epoch.number * steps + number, epoch.count * steps)
+        set_rate(moved.optimizer, recipe, epoch.number * steps + number, epoch.count * steps)
         with setting.autocast():
-            outputs = network(inputs)
+            outputs = moved.network(inputs)
         loss = loss_of(outputs.float(), targets)
         value = loss.item()
         if not math.isfinite(value):
             where = f"epoch {epoch.number + 1}"
             raise TrainingFailed("diverged", f"the training loss is {value} in {where}")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        moved.step(loss)
         total += value
     return total / steps
 
@@ -276,9 +320,9 @@ def _score(
     kept: list[tuple[Tensor, Tensor]] = []
     for inputs, targets in setting.batches.scoring(pool, small=small):
         setting.check_time()
-        with setting.autocast():
-            outputs = network(inputs)
-        scorer.update(outputs.double(), targets)
+        views = setting.batches.recipe.views
+        outputs = predicted(network, inputs, task, views, setting.autocast())
+        scorer.update(outputs, targets)
         if measured:
             kept.append((outputs.float().cpu(), targets.cpu()))
     found = scorer.result()

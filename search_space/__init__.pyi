@@ -30,9 +30,12 @@ from .decisions import register_decision as register_decision
 from .discovery import Discovery as Discovery
 from .discovery import discover as discover
 from .edits import Edit as Edit
+from .insertion import plain_names as plain_names
 from .layouts import Layout as Layout
 from .nni_json import from_nni_json as from_nni_json
 from .nni_json import to_nni_json as to_nni_json
+from .patterns import matched as matched
+from .patterns import matching as matching
 from .placing import block_at as block_at
 from .python_module import python_module as python_module
 from .recalibration import recalibrate as recalibrate

@@ -1,12 +1,14 @@
 """Modules into a built network: its own are wrapped, replaced or skipped, never rewritten."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .edits import Mode
+
+_INSERTED = "attnas_inserted"  # an attribute of what was put in
 
 
 class Before(nn.Module):
@@ -69,6 +71,7 @@ def insert(network: nn.Module, modules: Iterable[tuple[Mode, str, nn.Module]]) -
     ]
     located = sorted(located, key=lambda entry: entry[0] != "replace")  # wrapped are those put in
     for mode, parent, name, made in located:
+        setattr(made, _INSERTED, True)
         module = getattr(parent, name)
         if mode in ("at", "replace", "remove"):
             inserted = made
@@ -77,6 +80,30 @@ def insert(network: nn.Module, modules: Iterable[tuple[Mode, str, nn.Module]]) -
             inserted.training = module.training
         made.train(module.training)
         setattr(parent, name, inserted)
+
+
+def plain_names(network: nn.Module) -> dict[str, str | None]:
+    """Names of modules and parameters as they were before `insert`; None within what it put in."""
+    return dict(_plain_names(network, "", ""))
+
+
+def _plain_names(
+    module: nn.Module, path: str, plain: str | None
+) -> Iterator[tuple[str, str | None]]:
+    """Those of a module at `path` and of all in it, where `plain` is its own name before."""
+    if getattr(module, _INSERTED, False):
+        plain = None
+    yield path, plain
+    for name, _ in module.named_parameters(recurse=False):
+        yield _joined(path, name), None if plain is None else _joined(plain, name)
+    wraps = isinstance(module, Before | After)
+    for name, child in module.named_children():
+        inner = plain if plain is None or wraps else _joined(plain, name)
+        yield from _plain_names(child, _joined(path, name), inner)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 def _parent(network: nn.Module, path: str) -> tuple[nn.Module, str]:

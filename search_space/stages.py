@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attnas.core import InputError
 
 from .layouts import Layout
+from .patterns import matched
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,10 +56,10 @@ def join(unit: str, relative: str) -> str:
 
 @dataclass(frozen=True)
 class StagePattern:
-    """A stage as a config describes it: globs of its units, and the same sites in each.
+    """A stage as a config describes it: patterns of its units, and the same sites in each.
 
-    A `*` in a glob stands for one part of a dotted path. A unit that lacks a site's submodule is
-    without that site.
+    `matching` says what a pattern may be; that of a site names one submodule in a unit. A unit
+    that lacks it is without that site.
     """
 
     name: str
@@ -93,7 +92,7 @@ class StagePattern:
 def parse_stages(description: Any, *, key: str) -> tuple[StagePattern, ...]:
     """Reads stages as a config gives them; `expand` finds them in a network.
 
-    `description` maps each stage to `{units: [glob, ...], sites: {placement: {mode: path}}}`.
+    `description` maps each stage to `{units: [pattern, ...], sites: {placement: {mode: path}}}`.
 
     Raises:
         InputError: the description has another form; with its place under `key`.
@@ -136,39 +135,71 @@ def expand(
 
 def _expand_stage(pattern: StagePattern, modules: "Mapping[str, nn.Module]", key: str) -> Stage:
     paths = _expand(pattern.units, modules, f"{key}.units")
-    for placement, insertion in pattern.sites:
-        _check_site(placement, insertion, paths, modules, f"{key}.sites.{placement}")
-    units = (
-        Unit(path, tuple((p, i) for p, i in pattern.sites if _has(modules, path, i)))
+    inside = {
+        path: [m.removeprefix(f"{path}.") for m in modules if m.startswith(f"{path}.")]
         for path in paths
-    )
-    return Stage(pattern.name, tuple(units))
+    }
+    found: dict[str, list[tuple[str, Insertion]]] = {path: [] for path in paths}
+    for placement, insertion in pattern.sites:
+        place = f"{key}.sites.{placement}"
+        for path, own in _located(insertion, inside, place).items():
+            module = modules[join(path, own.path)]
+            _refuse_full_slot(own, join(path, own.path), module, place)
+            if own.mode != "replace" or type(module).__name__ != "Identity":
+                found[path].append((placement, own))
+    return Stage(pattern.name, tuple(Unit(path, tuple(sites)) for path, sites in found.items()))
 
 
-def _has(modules: "Mapping[str, nn.Module]", unit: str, insertion: Insertion) -> bool:
-    """Whether the unit has the module of a site; an identity has nothing to be replaced."""
-    module = modules.get(join(unit, insertion.path))
-    empty = insertion.mode == "replace" and type(module).__name__ == "Identity"
-    return module is not None and not empty
+def _inside(unit: str, paths: Iterable[str]) -> list[str]:
+    """The paths of a unit's submodules, relative to it."""
+    return [path.removeprefix(f"{unit}.") for path in paths if path.startswith(f"{unit}.")]
 
 
-def _expand(globs: Sequence[str], modules: "Mapping[str, nn.Module]", key: str) -> list[str]:
-    """The module paths that match any of the globs, in the network's order."""
-    found: set[str] = set()
-    for i, glob in enumerate(globs):
-        matching = {path for path in modules if path and _matches(path, glob)}
-        if not matching:
+def _located(
+    insertion: Insertion, inside: Mapping[str, Sequence[str]], key: str
+) -> dict[str, Insertion]:
+    """The insertion with its path in each unit that has such a submodule.
+
+    `inside` are the paths of each unit's submodules, relative to it.
+
+    Raises:
+        InputError: no unit has one, or a unit several.
+    """
+    if not insertion.path:
+        return dict.fromkeys(inside, insertion)
+    known = list(dict.fromkeys(path for paths in inside.values() for path in paths))
+    what = "no unit of the stage has a module"
+    wanted = set(matched(insertion.path, known, what=what, key=key))
+    found = {}
+    for unit, paths in inside.items():
+        own = [path for path in paths if path in wanted]
+        if len(own) > 1:
             raise InputError(
-                f"the network has no module '{glob}'. {_nearest(glob, modules)}",
-                key=f"{key}[{i}]",
+                f"'{insertion.path}' names several modules of {unit}: {', '.join(own)}. Name one.",
+                key=key,
             )
-        found |= matching
-    return [path for path in modules if path in found]
+        if own:
+            found[unit] = replace(insertion, path=own[0])
+    return found
 
 
-def _matches(path: str, glob: str) -> bool:
-    parts, patterns = path.split("."), glob.split(".")
-    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+def _refuse_full_slot(insertion: Insertion, path: str, module: "nn.Module", key: str) -> None:
+    if insertion.mode == "at" and type(module).__name__ != "Identity":
+        raise InputError(
+            f"'{path}' is a {type(module).__name__}, not an empty slot (nn.Identity). Write "
+            "'before' or 'after'.",
+            key=key,
+        )
+
+
+def _expand(patterns: Sequence[str], paths: Iterable[str], key: str) -> list[str]:
+    """The module paths that any of the patterns names, in the network's order."""
+    known = [path for path in paths if path]
+    found: set[str] = set()
+    for i, pattern in enumerate(patterns):
+        what = "the network has no module"
+        found.update(matched(pattern, known, what=what, key=f"{key}[{i}]"))
+    return [path for path in known if path in found]
 
 
 def _parse_sites(entry: Any, key: str) -> dict[str, Insertion]:
@@ -200,37 +231,6 @@ def _parse_insertion(placement: str, site: Any, key: str) -> Insertion:
     return Insertion(mode, str(path), layout)
 
 
-def _check_site(
-    placement: str,
-    insertion: Insertion,
-    units: Sequence[str],
-    modules: "Mapping[str, nn.Module]",
-    key: str,
-) -> None:
-    """Refuses a site that no unit of the stage has, and a full slot."""
-    having = [path for path in units if join(path, insertion.path) in modules]
-    if not having:
-        inside = [
-            path.removeprefix(f"{unit}.")
-            for unit in units
-            for path in modules
-            if path.startswith(f"{unit}.")
-        ]
-        raise InputError(
-            f"no unit of the stage has a module '{insertion.path}'. "
-            f"{_nearest(insertion.path, inside)}",
-            key=key,
-        )
-    for path in having:
-        module = modules[join(path, insertion.path)]
-        if insertion.mode == "at" and type(module).__name__ != "Identity":
-            raise InputError(
-                f"'{join(path, insertion.path)}' is a {type(module).__name__}, not an empty "
-                "slot (nn.Identity). Write 'before' or 'after'.",
-                key=key,
-            )
-
-
 def _refuse_shared_units(stages: Sequence[Stage], key: str) -> None:
     owner: dict[str, str] = {}
     for stage in stages:
@@ -242,14 +242,3 @@ def _refuse_shared_units(stages: Sequence[Stage], key: str) -> None:
                     key=f"{key}.{stage.name}.units",
                 )
             owner[unit.path] = stage.name
-
-
-def _nearest(path: str, paths: Iterable[str]) -> str:
-    known = [known for known in dict.fromkeys(paths) if known]
-    near = get_close_matches(path, known, n=1)
-    if near:
-        return f"Did you mean '{near[0]}'?"
-    if not known:
-        return "It has no submodules."
-    top = [known for known in known if "." not in known]
-    return f"It has {', '.join(top)}."

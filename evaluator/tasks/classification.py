@@ -106,6 +106,10 @@ class Classification:
     def scorer(self, data: Data) -> "_Scorer":
         return _Scorer()
 
+    def averaged(self, views: Sequence[Tensor]) -> Tensor:
+        """The logarithm of the mean probability, (N, classes)."""
+        return torch.stack(list(views)).log_softmax(2).logsumexp(0) - math.log(len(views))
+
     def box(self, data: Data) -> dict[str, tuple[float, float]]:
         classes = len(data.classes)
         return {"accuracy": (1 / classes, 1.0), "validation_loss": (math.log(classes), 0.0)}

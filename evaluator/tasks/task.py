@@ -1,9 +1,9 @@
 """What a network is for: its loss, its metrics, and one score an item."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,15 @@ class Task(Protocol):
 
     def box(self, data: "Data") -> dict[str, tuple[float, float]]:
         """For each metric the value of guessing and that of perfection."""
+        ...
+
+
+@runtime_checkable
+class AveragesViews(Protocol):
+    """A task whose predictions for several views of an input can be averaged."""
+
+    def averaged(self, views: "Sequence[Tensor]") -> "Tensor":
+        """Outputs (N, ...) of the mean prediction, of those for each view."""
         ...
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from attnas.config import parse_config
+from attnas.core import InputError
 from attnas.entry import run_command
 from attnas.inspection import as_config, inspect
 from attnas.objects import hand_over, with_objects
@@ -69,10 +70,10 @@ def test_the_stages_are_shown_as_a_section_that_describes_the_same(content):
     text = as_config(found)
     assert text.splitlines() == [
         "# inspected_network:make: 2,586 parameters, an input of 1 x 8 x 8",
-        "# mhsa cannot be placed at attention in any stage",
+        "# mhsa cannot be placed at attention in any stage (8 x 8 x 8)",
         "# attention is there already: 'keep', 'none' and gates at placement 'attention'",
         "stages:",
-        "  stage1:  # 2 units",
+        "  stage1:  # 2 units: 1.0, 1.1",
         "    units: [1.*]",
         "    sites:",
         "      attention: {replace: se, layout: nchw}  # 8 x 8 x 8, there already",
@@ -120,3 +121,28 @@ def test_a_network_from_python_needs_no_stages(content):
     assert found["notes"] == [
         "attention is there already: 'keep', 'none' and gates at placement 'attention'"
     ]
+
+
+def test_patterns_of_the_training_are_listed_with_the_batch_norms_they_stop():
+    found = inspect(
+        parse_config(
+            {
+                "search_space": {"backbone": {"name": "resnet_cifar", "depth": 8, "width": 8}},
+                "training": {
+                    "freeze": ["stem", "re:layer[12]"],
+                    "learning_rate_scale": {"new": 10, "conv1": 2, "head": 0.5},
+                },
+            }
+        )
+    )
+    text = "\n".join(found["notes"])
+    assert "training.freeze: 're:layer[12]' names 2: layer1, layer2" in text
+    assert "training.learning_rate_scale: 'conv1' names 3: layer1.0.conv1, " in text
+    assert "'head' names" not in text
+    assert "batch norms that stay in eval mode: stem.1, layer1.0.bn1, layer1.0.bn2, " in text
+
+
+def test_a_recipe_that_does_not_fit_is_refused():
+    config = {"training": {"freeze": ["stm"]}}
+    with pytest.raises(InputError, match=r"training\.freeze.0.: .* Did you mean 'stem'"):
+        inspect(parse_config(config))

@@ -138,3 +138,31 @@ def test_a_run_goes_on_in_the_precision_that_it_began_with(asked, recorded, used
     config = parse_config(settings(training={"epochs": 1, "precision": asked}))
     run = SimpleNamespace(environment={"precision": recorded})
     assert in_its_precision(config, run).training.precision == used
+
+
+@pytest.mark.parametrize(
+    ("training", "key"),
+    [
+        ({"freeze": ["stem"]}, "training.freeze"),
+        ({"learning_rate_scale": {"new": 10}}, "training.learning_rate_scale"),
+        ({"ema": 0.9}, "training.ema"),
+    ],
+)
+def test_a_strategy_with_a_supernet_refuses_what_its_supernet_cannot_follow(
+    training, key, tmp_path
+):
+    content = settings(strategy={"name": "oneshot"})
+    content["training"] = {**content["training"], **training}
+    with pytest.raises(InputError, match="'oneshot' trains a supernet") as caught:
+        search(content, runs=tmp_path)
+    assert caught.value.key == key
+
+
+def test_a_search_with_a_fine_tuning_recipe_records_it(tmp_path):
+    given = {"optimizer": "adamw", "freeze": ["stem"], "learning_rate_scale": {"new": 10}}
+    content = settings(training={"epochs": 1, "precision": "float32", "ema": 0.9, **given})
+    run = search(content, runs=tmp_path, observer=Observer())
+    recorded = run.facts["recipe"]
+    assert given.items() <= recorded.items()
+    assert (recorded["learning_rate"], recorded["weight_decay"]) == (1e-3, 0.05)
+    assert [trial.state for trial in run.trials] == ["complete", "complete"]

@@ -48,3 +48,31 @@ def test_the_quick_run_takes_one_network_a_library(tmp_path):
     rows = json.loads(out.read_text())["networks"]
     assert sorted(row["network"] for row in rows) == sorted(networks.QUICK)
     assert all(row["passed"] for row in rows)
+
+
+def test_with_onnx_a_row_has_the_difference_in_onnx_runtime(capsys):
+    row = networks._row("torchvision/squeezenet1_1", {}, onnx=True)
+    assert 0 < row["onnx"] < networks.SAME
+    networks._show([row])
+    shown = capsys.readouterr().out
+    assert f"{row['onnx']:.1e}" in shown
+    assert "1 of 1 equal in ONNX Runtime" in shown
+
+
+def test_a_network_that_cannot_be_written_has_the_first_cause_and_passes_all_else(
+    monkeypatch, capsys
+):
+    def fails(*arguments):
+        try:
+            raise ValueError("no such operation\nand more")
+        except ValueError as cause:
+            raise RuntimeError("the export failed") from cause
+
+    monkeypatch.setattr(networks, "export_onnx", fails)
+    row = networks._row("torchvision/squeezenet1_1", {}, onnx=True)
+    assert row["onnx_reason"] == "ValueError: no such operation"
+    assert row["passed"]
+    networks._show([row])
+    shown = capsys.readouterr().out
+    assert "ValueError: no such operation" in shown
+    assert "0 of 1 equal in ONNX Runtime" in shown

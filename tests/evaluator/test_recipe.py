@@ -44,7 +44,11 @@ def test_the_mean_rate_is_half_of_the_peak(steps, warmup):
         ("warmup", 1.0, "below 1"),
         ("warmup", False, "a number"),
         ("half_resolution", 1.5, "at most 1"),
-        ("augment", "flip", "'auto', 'flip_crop', 'crop' or 'none'"),
+        ("augment", "flip", "'auto', 'flip_crop', 'crop', 'randaugment' or 'none'"),
+        ("optimizer", "adam", "'sgd' or 'adamw'"),
+        ("ema", 1, "below 1"),
+        ("views", 3, "at most 2"),
+        ("freeze", "stem", "a list"),
         ("time_limit_s", 0, "above 0"),
         ("time_limit_s", math.inf, "a finite number"),
         ("precision", "float16", "'auto', 'float32' or 'bfloat16'"),
@@ -62,6 +66,45 @@ def test_a_setting_that_there_is_not_is_refused_and_none_can_be_changed():
     assert str(caught.value) == "training.epoch: unknown key 'epoch'. Did you mean 'epochs'?"
     with pytest.raises(ValidationError, match="frozen"):
         Recipe().epochs = 3
+
+
+@pytest.mark.parametrize("scale", [0, -1, "fast", math.inf])
+def test_a_scale_of_the_learning_rate_is_a_number_above_0(scale):
+    with pytest.raises(InputError) as caught:
+        validated(Recipe, {"learning_rate_scale": {"new": scale}}, key="training")
+    assert caught.value.key == "training.learning_rate_scale.new"
+
+
+def test_a_truth_value_is_no_scale():
+    with pytest.raises(InputError, match="the scale of 'new' must be a number, not True"):
+        validated(Recipe, {"learning_rate_scale": {"new": True}})
+
+
+OLD = {  # as runs recorded it before there were other optimizers
+    "epochs": 6,
+    "batch_size": 64,
+    "learning_rate": 0.03,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "warmup": 0.2,
+    "half_resolution": 0.75,
+    "augment": "auto",
+    "precision": "auto",
+}
+
+
+def test_what_is_as_before_is_recorded_as_before():
+    assert Recipe().model_dump(exclude_none=True) == OLD
+    assert validated(Recipe, OLD) == Recipe()
+
+
+def test_what_is_recorded_is_read_as_the_same_recipe():
+    recipe = Recipe(
+        optimizer="adamw", freeze=["stem"], learning_rate_scale={"new": 10}, ema=0.99, views=2
+    )
+    recorded = recipe.model_dump(mode="json")
+    assert recorded["learning_rate"] == 1e-3
+    assert validated(Recipe, recorded) == recipe
 
 
 def test_numbers_that_yaml_reads_as_text_are_numbers():

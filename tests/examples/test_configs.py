@@ -89,6 +89,23 @@ def test_the_families_are_gates_mixers_and_units_of_all_kinds():
     assert {entry.family for entry in found} == set(get_args(Family))
 
 
+def test_keep_or_replace_asks_for_each_attention_that_the_network_has(monkeypatch, libraries):
+    libraries("timm")
+    images = Pool(torch.zeros(10, 3, 64, 64, dtype=torch.uint8), torch.arange(10))
+    data = Data(images, images, images, tuple("abcdefghij"), facts={})
+    monkeypatch.setattr(problem, "read_data", lambda config, task: data)
+    config = load_config(ROOT / "examples/keep_or_replace.yaml")
+    made = problem.make_problem(config)
+    decided = [options for options in made.space.options if len(options) > 1]
+    assert len(decided) == 9  # the SE of mobilenetv3_small_100
+    for options in decided:
+        assert {"keep", "none", "eca@attention"} <= set(options)
+        assert any(option.startswith("se:r") for option in options)
+    assert set(made.space.plain.options) == {"keep", "none"}  # two units have none
+    assert config.training.learning_rate_scale == {"new": 10}
+    assert [str(constraint) for constraint in made.constraints] == ["<= 1x"]
+
+
 IMAGES = ["data.items=240", "training.epochs=1", "budget.trials=3"]
 DIGITS = [f"data.{part}=100" for part in ("train", "validation", "test")]
 LITTLE = {
@@ -97,6 +114,7 @@ LITTLE = {
     "regression": IMAGES,
     "width_depth": [*DIGITS, "training.epochs=1", "budget.trials=4"],
     "per_unit": [*DIGITS, "training.epochs=1", "budget.trials=4"],
+    "signals": ["data.items=240", "training.epochs=1", "budget.trials=3"],
     "own_training": ["strategy.min_epochs=1", "strategy.max_epochs=3", "budget.epochs=9"],
 }
 

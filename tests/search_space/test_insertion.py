@@ -1,8 +1,10 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
 
-from attnas.search_space.insertion import Pooled, Skipped, insert
+from attnas.search_space.insertion import Pooled, Skipped, insert, plain_names
 
 
 class Add(nn.Module):
@@ -118,3 +120,23 @@ def test_a_block_behind_several_results_gets_the_first():
     insert(network, [("after", "0", nn.ReLU())])
     first, other = network(torch.tensor([-1.0, 2.0]))
     assert (first.tolist(), other) == ([0.0, 2.0], "weights")
+
+
+def test_plain_names_are_those_before_the_insertion_and_none_within_blocks():
+    made = network()
+    before = {name for name, _ in made.named_parameters()}
+    insert(made, [("after", "1", Double()), ("before", "1.0", Double()), ("at", "1.1", Double())])
+    names = plain_names(made)
+    assert names.keys() >= dict(made.named_parameters()).keys() | dict(made.named_modules()).keys()
+    own = {names[name] for name, _ in made.named_parameters()} - {None}
+    assert own == before
+    assert names["1.module.0.module.amount"] == "1.0.amount"
+    assert names["1.module.0"] == names["1.module.0.module"] == "1.0"
+    assert names["1.block"] is names["1.module.0.block.amount"] is names["1.module.1"] is None
+
+
+def test_a_copy_keeps_its_plain_names():
+    made = network()
+    insert(made, [("replace", "1.0", Double())])
+    assert plain_names(copy.deepcopy(made)) == plain_names(made)
+    assert plain_names(made)["1.0.amount"] is None

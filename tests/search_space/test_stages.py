@@ -129,7 +129,8 @@ SITE = (
         ),
         (
             {"one": stage(["stem", "layr1.*"])},
-            "stages.one.units[1]: the network has no module 'layr1.*'. Did you mean 'layer1.1'?",
+            "stages.one.units[1]: the network has no module 'layr1.*'. "
+            "Did you mean 'layer1.1', 'layer1.0' or 'layer1'?",
         ),
         (
             {"one": stage(["blocks"])},
@@ -232,3 +233,36 @@ def test_a_stage_of_format_1_has_the_sites_of_all_its_units_where_they_have_the_
 def test_what_is_no_pattern_is_refused(plain):
     with pytest.raises((KeyError, ValueError, TypeError)):
         StagePattern.from_dict(plain)
+
+
+def test_units_can_be_named_by_an_ending_or_an_expression(network):
+    [found] = parsed(network, {"one": stage(["10", r"re:layer1\.\d"])})
+    assert [unit.path for unit in found.units] == ["layer1.0", "layer1.1", "layer2.10"]
+
+
+def test_a_site_can_be_named_so_too_and_is_another_path_in_each_unit():
+    network = nn.Sequential(
+        nn.ModuleDict({"main": unit(), "bn": nn.BatchNorm2d(2)}),
+        nn.ModuleDict({"branch": unit()}),
+        nn.ModuleDict({"conv1": nn.Conv2d(2, 2, 1)}),
+    )
+    sites = {"residual": {"after": "conv"}, "pre": {"before": r"re:conv\d"}}
+    [found] = parsed(network, {"one": stage(["[012]"], **sites)})
+    assert found.units == (
+        Unit("0", (("residual", Insertion("after", "main.conv")),)),
+        Unit("1", (("residual", Insertion("after", "branch.conv")),)),
+        Unit("2", (("pre", Insertion("before", "conv1")),)),
+    )
+
+
+def test_a_whole_name_is_no_ending_in_the_units_that_lack_it():
+    network = nn.Sequential(unit(), nn.ModuleDict({"inner": unit()}))
+    [found] = parsed(network, {"one": stage(["[01]"])})
+    assert [len(own.insertions) for own in found.units] == [1, 0]
+
+
+def test_a_site_that_names_several_modules_of_a_unit_is_refused():
+    network = nn.Sequential(nn.ModuleDict({"a": unit(), "b": unit()}))
+    assert message(network, {"one": stage(["0"])}) == (
+        "stages.one.sites.residual: 'conv' names several modules of 0: a.conv, b.conv. Name one."
+    )

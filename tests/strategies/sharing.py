@@ -16,9 +16,9 @@ from attnas.evaluator import (
     additive_costs,
     autocast,
     load_data,
+    make_optimizer,
     make_task,
     set_rate,
-    sgd,
 )
 from attnas.evaluator.latency_table import TableError
 from attnas.search_space import SearchSpace, make_backbone
@@ -131,7 +131,7 @@ class Drawn:
         return autocast(precision or self.precision, torch.device(self.device))
 
     def optimizer(self, network):
-        return sgd(network, self.recipe)
+        return make_optimizer(network, self.recipe)
 
     def set_rate(self, optimizer, step, steps):
         set_rate(optimizer, self.recipe, step, steps)
