@@ -1,12 +1,13 @@
 """What a program needs of a finished search: the run, and the network that it found."""
 
 from pathlib import Path
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from attnas.results import Run, load_export
 from attnas.search_space import Architecture
-from attnas.search_space import build as build_architecture
+
+if TYPE_CHECKING:
+    from torch import nn
 
 from .starting_weights import trained
 
@@ -17,7 +18,7 @@ def build(
     seed: int | None = None,
     weights: str | Path | None = None,
     trust: bool = False,
-) -> nn.Module:
+) -> "nn.Module":
     """The network of an exported architecture (a YAML or JSON file), with initial weights.
 
     With `weights`, a file of `attnas train` or `attnas confirm --keep-weights`, it is the trained
@@ -31,6 +32,8 @@ def build(
     Raises:
         InputError: the file is not an export that this version reads, or there are no such weights.
     """
+    from attnas.search_space import build as build_architecture  # with torch, unlike the rest
+
     if not isinstance(source, Architecture):
         source, _ = load_export(source, trust=trust)
     if weights is not None:

@@ -157,6 +157,25 @@ def show(
 
 
 @app.command()
+def check(run: RunName, runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
+    """Sees whether a run is still as it was written; the exit code is 1 where it is not."""
+    from attnas.results import check as check_run
+    from attnas.results import found_folder
+
+    found = check_run(found_folder(run, runs))
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=2))
+    for difference in found.differences if not as_json else ():
+        print(difference)
+    bare = f", {found.without_checksum:,} of them without a checksum" * bool(found.without_checksum)
+    many = len(found.differences)
+    differ = f"{many:,} {'differs' if many == 1 else 'differ'}" if many else "all as written"
+    say(f"Looked at {found.files:,} files and {found.trials:,} trials{bare}: {differ}.")
+    if found.differences:
+        raise typer.Exit(1)
+
+
+@app.command()
 def report(
     run: RunName,
     output: Output = None,

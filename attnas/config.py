@@ -22,6 +22,7 @@ from attnas.evaluator import Recipe
 
 from .backbone_config import BackboneConfig
 from .engine_config import EngineConfig
+from .limits import check_finite
 from .yaml_file import read_yaml
 
 
@@ -317,7 +318,12 @@ def parse_config(content: Mapping[str, Any], file: str = "") -> Config:
     Raises:
         InputError: as `load_config`.
     """
-    return validated(Config, content, file=file)
+    config = validated(Config, content, file=file)
+    try:
+        check_finite(content)  # those that go on to data, devices, strategies as they are
+    except InputError as error:
+        raise error.inside(file=file) from error
+    return config
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Confirmation: the front trained again with new seeds, beside the plain backbone."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,8 @@ from attnas.core import (
     ItemScores,
     TrainingResult,
     Trial,
-    write,
+    read,
+    write_checked,
     writing,
 )
 from attnas.evaluator import Data, Trainer, TrainingFailed, training_record, write_weights
@@ -215,13 +215,13 @@ class _Session:
                 "Return a pair: metrics, and one score an item.",
                 key="training.function",
             )
-        write(path, json.dumps({"scores": result.scores.to_dict()}))
+        write_checked(path, {"scores": result.scores.to_dict()})
         return result.scores
 
 
 def _read(path: Path) -> ItemScores | None:
     """The scores of a training that is done; None if there is none to be read."""
     try:
-        return ItemScores.from_dict(json.loads(path.read_text())["scores"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # none yet, or of an earlier version
+        return ItemScores.from_dict(read(path)["scores"])
+    except (AttnasError, ValueError, KeyError, TypeError):
+        return None  # none yet, of an earlier version, or changed since

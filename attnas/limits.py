@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,22 @@ LARGEST = {"depth": 2_000, "width": 2_048}
 
 LARGEST_OTHER = 1_000_000
 _FLOAT_BYTES = 4
+
+
+def check_finite(content: Any, key: str = "") -> None:
+    """Sees whether all numbers of a config are finite: JSON, which a run is kept in, has no others.
+
+    Raises:
+        InputError: one is not; with its key.
+    """
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            check_finite(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(content, list | tuple):
+        for place, value in enumerate(content):
+            check_finite(value, f"{key}[{place}]")
+    elif isinstance(content, float) and not isfinite(content):
+        raise InputError(f"must be a finite number, not {content}.", key=key)
 
 
 def check_arguments(arguments: Mapping[str, Any], key: str) -> None:

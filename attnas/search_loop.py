@@ -15,12 +15,14 @@ from attnas.core import (
 from attnas.evaluator import Evaluator
 from attnas.results import (
     CHECKPOINTS,
+    PASSWORD,
     Run,
     check_storage,
     config_difference,
     nothing_feasible,
     proxies_text,
     rungs_text,
+    without_literals,
     write_ranking_reliability,
 )
 from attnas.strategies import Recommended, Strategy
@@ -92,6 +94,7 @@ def search(
 
 def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine) -> Run:
     import_plugins(config.plugins)
+    config = _without_password(config, observer)
     problem = make_problem(config)
     strategy = make_searcher(config, problem)
     existing = _existing_run(config, runs, problem)
@@ -134,6 +137,18 @@ def _search(config: Config, runs: str | Path, observer: Observer, engine: Engine
         if text:
             observer.note(text)
     return run
+
+
+def _without_password(config: Config, observer: Observer) -> Config:
+    """The config as a run keeps it: a password in the URL of its database is not written down."""
+    kept = None if config.storage is None else without_literals(config.storage)
+    if kept == config.storage:
+        return config
+    observer.note(
+        "The database's password is not written down: other commands find it in the environment "
+        f"variable {PASSWORD}."
+    )
+    return config.model_copy(update={"storage": kept})
 
 
 def _facts(
@@ -194,6 +209,8 @@ def _existing_run(config: Config, runs: str | Path, problem: Problem) -> Run | N
 def _difference(run: Run, config: Config) -> dict[str, tuple[Any, Any]]:
     """What differs from the config that made the run, as this version reads it."""
     then = parse_config(run.config, file=str(run.folder))
+    if then.storage is not None:  # as earlier versions kept it
+        then = then.model_copy(update={"storage": without_literals(then.storage)})
     dumped = [c.model_dump(mode="json", exclude_none=True) for c in (then, config)]
     return config_difference(*dumped)
 

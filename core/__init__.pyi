@@ -1,3 +1,7 @@
+from .checksums import CHECKSUM as CHECKSUM
+from .checksums import ChangedError as ChangedError
+from .checksums import checksum as checksum
+from .checksums import checksum_of as checksum_of
 from .constraints import Constraint as Constraint
 from .correlation import ENOUGH as ENOUGH
 from .correlation import TRUSTED as TRUSTED
@@ -29,10 +33,12 @@ from .evaluation import excesses as excesses
 from .files import in_use as in_use
 from .files import locked as locked
 from .files import read as read
+from .files import read_unchecked as read_unchecked
 from .files import replace_file as replace_file
 from .files import to_json as to_json
 from .files import to_yaml as to_yaml
 from .files import write as write
+from .files import write_checked as write_checked
 from .files import writing as writing
 from .history import History as History
 from .history import Proposal as Proposal
@@ -73,6 +79,7 @@ from .resources import Part as Part
 from .resources import Resources as Resources
 from .resources import SupernetTraining as SupernetTraining
 from .scores import ItemScores as ItemScores
+from .scores import content_of as content_of
 from .section import OpenSection as OpenSection
 from .section import Section as Section
 from .section import model_in as model_in

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any, TextIO
 
 import yaml
 
+from .checksums import CHECKSUM, checked, checksum_of
 from .errors import AttnasError
 from .plain_text import parse_json, parse_yaml
 
@@ -124,12 +126,33 @@ def to_yaml(content: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=100)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON or YAML file of a run, by its suffix.
+def write_checked(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON or YAML file, by its suffix, with the checksum that `read` looks at.
 
     Raises:
+        AttnasError: it cannot be written.
+    """
+    if path.suffix == ".json":
+        plain = json.loads(to_json(content))  # as it is read again
+        write(path, to_json({**plain, CHECKSUM: checksum_of(plain)}))
+    else:
+        text = to_yaml(content)
+        write(path, f"{text}# {CHECKSUM}: {checksum_of(parse_yaml(text))}\n")
+
+
+def read(path: Path, remedy: str = "Restore a copy.") -> dict[str, Any]:
+    """The mapping in a JSON or YAML file of a run, by its suffix, without its checksum.
+
+    Raises:
+        ChangedError: it is not what its checksum says; with the `remedy`.
         AttnasError: the file is missing, cannot be read or is damaged.
     """
+    content, kept = read_unchecked(path)
+    return checked(path, content, kept, remedy)
+
+
+def read_unchecked(path: Path) -> tuple[dict[str, Any], str | None]:
+    """The mapping in a file, and the checksum that it has; as `read`."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -143,4 +166,7 @@ def read(path: Path) -> dict[str, Any]:
         raise AttnasError(f"{path}: the file is damaged: {said}. Restore a copy.") from error
     if not isinstance(content, dict):
         raise AttnasError(f"{path}: the file is damaged: it is no mapping. Restore a copy.")
-    return content
+    if path.suffix == ".json":
+        return content, content.get(CHECKSUM)
+    found = re.search(rf"^# {CHECKSUM}: (\w+)\s*\Z", text, re.MULTILINE)
+    return content, None if found is None else found[1]

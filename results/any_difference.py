@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import chdtrc, fdtrc
 
-from attnas.core import ItemScores
+from attnas.core import AttnasError, ItemScores
 
 from .statistics import LEVEL
 
@@ -32,7 +32,10 @@ def nothing_differs(run: "Run") -> str:
     if len(scores) < FEWEST or len({(s.metric, s.items, s.kind) for s in scores}) > 1:
         return ""
     marked = any(not difference.within_noise for difference in run.differences.values())
-    p_value = difference_p_value(scores)
+    try:
+        p_value = difference_p_value(scores)
+    except AttnasError:  # scores that cannot be read, of which the run tells
+        return ""
     if marked or p_value <= LEVEL:
         return ""
     return (
@@ -50,11 +53,12 @@ def difference_p_value(scores: Sequence[ItemScores]) -> float:
     the noise of the items alone. 1 where nothing varies.
     """
     trials, items = len(scores), scores[0].items
-    of_trials = np.array([s.values.sum() for s in scores])
-    of_items, squares = np.zeros(items), 0.0
-    for s in scores:
-        of_items += s.values
-        squares += float(np.square(s.values).sum())
+    of_trials, of_items, squares = np.zeros(trials), np.zeros(items), 0.0
+    for index, one in enumerate(scores):
+        values = one.values
+        of_trials[index] = values.sum()
+        of_items += values
+        squares += float(np.square(values).sum())
     total = of_trials.sum()
     between = np.square(of_trials).sum() / items - total**2 / (trials * items)
     blocks = np.square(of_items).sum() / trials - total**2 / (trials * items)

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnas.core import InputError, ItemScores, Metric, described, read, to_json, write
+from attnas.core import InputError, ItemScores, Metric, described, read, write_checked
 
 from .display import Shown
 from .seeds import SeedDifference, seed_difference
@@ -271,7 +271,7 @@ def write_confirmation(confirmation: Confirmation, path: str | Path) -> None:
     Raises:
         AttnasError: it cannot be written.
     """
-    write(Path(path), to_json(confirmation.to_dict()))
+    write_checked(Path(path), confirmation.to_dict())
 
 
 def read_confirmation(path: str | Path) -> Confirmation | None:
@@ -283,7 +283,7 @@ def read_confirmation(path: str | Path) -> Confirmation | None:
     """
     if not Path(path).exists():
         return None
-    content = read(Path(path))
+    content = read(Path(path), "Restore a copy, or run `attnas confirm` again.")
     try:
         return Confirmation.from_dict(content)
     except InputError as error:

@@ -17,6 +17,8 @@ from urllib.parse import quote
 
 from attnas.core import AttnasError, InputError, in_use, without_passwords
 
+from .database_url import from_environment, shown
+
 if TYPE_CHECKING:  # both take long to load, and who only looks at a SQLite file needs neither
     import optuna
     import sqlalchemy
@@ -36,42 +38,6 @@ _SERVER_CONNECTION = {  # libpq's own waits have no end
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
-
-
-def from_environment(url: str) -> str:
-    """A database URL with its environment variables ($NAME, ${NAME}) filled in.
-
-    What stands for the password is quoted: the variable holds the password as it is.
-
-    Raises:
-        InputError: a variable is not set.
-    """
-
-    def value(match: re.Match[str], *, quoted: bool = False) -> str:
-        name = match[1] or match[2]
-        if name not in os.environ:
-            raise InputError(
-                f"the environment variable {name} in the database URL is not set. "
-                "Set it, or write %24 for a dollar sign.",
-                key="storage",
-            )
-        return quote(os.environ[name], safe="") if quoted else os.environ[name]
-
-    name = r"\$(?:(\w+)|\{(\w+)\})"
-    quoting = partial(value, quoted=True)
-    parts = re.split(r"(?<=:)(" + r"\$\w+|\$\{\w+\}" + r")(?=@)", url, maxsplit=1)
-    parts[1:2] = [re.sub(name, quoting, part) for part in parts[1:2]]
-    parts[::2] = [re.sub(name, value, part) for part in parts[::2]]
-    return "".join(parts)
-
-
-def shown(place: Path | str) -> str:
-    """The database for messages: a file by its path, a URL without the password."""
-    if isinstance(place, Path):
-        return str(place)
-    if "://" not in place:  # all of it may be a variable
-        return "the database"
-    return without_passwords(place)
 
 
 def connect(place: Path | str, *, create: bool) -> "optuna.storages.RDBStorage":
@@ -276,6 +242,8 @@ def explained(place: Path | str) -> Iterator[None]:
         yield
     except AttnasError:
         raise
+    except UnicodeDecodeError as error:  # of SQLite's own message, which quotes what is damaged
+        raise AttnasError(f"{shown(place)}: {_SENTENCES['malformed']}") from error
     except ImportError as error:
         said = str(error.__cause__ or error).rstrip(".")
         raise InputError(

@@ -22,6 +22,8 @@ from .rungs import longest
 if TYPE_CHECKING:
     from attnas.search_space import Architecture
 
+    from .run import Run
+
 
 def losses(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Points:
     """The objectives of the trials turned so that less is better: (trials, objectives).
@@ -80,20 +82,21 @@ def reference_box(
     return np.array(reference), np.array(ideal)
 
 
-def ends_of(
-    trials: Sequence[Trial],
-    objectives: Sequence[Objective],
-    known: Mapping[str, Sequence[float]],
-) -> dict[str, tuple[float, float]]:
-    """By metric the values of guessing and of perfection (`known`); of what no task knows, those of
-    the worst and the best trial."""
-    ends = {name: (a, b) for name, (a, b) in known.items()}
-    for objective in objectives:
+def box_of(run: "Run") -> tuple[Points, Points]:
+    """The `reference_box` of a run with a feasible trial.
+
+    A cost not measured on the plain backbone is the first trial's; the ends of what no task knows
+    are the worst and the best trial's.
+    """
+    first = next(trial for trial in run.trials if trial.feasible)
+    ends = {name: (a, b) for name, (a, b) in run.facts.get("box", {}).items()}
+    for objective in run.objectives:
         if objective.described.cheap or objective.metric in ends:
             continue
-        values = [trial.metrics[objective.metric] for trial in trials if _known(trial, objective)]
-        ends[objective.metric] = min(values, default=0.0), max(values, default=0.0)
-    return ends
+        values = [t.metrics.get(objective.metric, math.nan) for t in run.trials]
+        known = [value for value in values if math.isfinite(value)]
+        ends[objective.metric] = min(known, default=0.0), max(known, default=0.0)
+    return reference_box(run.objectives, {**first.metrics, **run.facts["plain"]["metrics"]}, ends)
 
 
 def hypervolume_over_trials(
@@ -119,9 +122,10 @@ def hypervolume_over_trials(
         if trial.state != "complete" or trial.epochs < reached:
             continue
         most[trial.architecture] = trial.epochs
-        # a training that went on, or came out worse with another seed, leaves a gap that
-        # dominated trials may fill
-        rivals = trials[:index] if reached else held
+        # a longer training may leave a gap on the front that dominated trials fill, and one more
+        # seed changes what the earlier ones were
+        longer = reached < trial.epochs and any(t.architecture == trial.architecture for t in held)
+        rivals = trials[:index] if longer or reached == trial.epochs else held
         grown = front([*rivals, trial], objectives)
         if grown != held:
             held = grown

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from attnas.core import Objective, Trial, Z, described, epochs_text, excess_text, in_order
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # after Okabe and Ito (2008), told apart by the colour-blind; of a lightness for any ground
 BLUE, ORANGE, GREEN, RED, GREY = "#2F86C9", "#E69F00", "#009E73", "#D55E00", "#8A8A8A"
 
+WEBGL_FROM = 1_000  # trials
 _BOUND = re.compile(r"(?P<op><=|>=) *(?P<number>[0-9.eE+-]+)(?P<relative>x?)")
 
 
@@ -33,6 +35,14 @@ def front_figures(run: "Run") -> list[go.Figure]:
         return [_over_trials(run, run.objectives[0])]
     line = len(run.objectives) == 2
     return [_plane(run, x, y, line=line) for y, x in combinations(run.objectives, 2)]
+
+
+def figures_by_name(run: "Run") -> dict[str, tuple[str, go.Figure]]:
+    """The figures of the report, that of the hypervolume last: what each shows, and itself."""
+    label = "The trials by objective"
+    fronts = {f"front-{i}": (label, figure) for i, figure in enumerate(front_figures(run), 1)}
+    volume = "The front's hypervolume after each trial", hypervolume_figure(run)
+    return {**fronts, "hypervolume": volume}
 
 
 def hypervolume_figure(run: "Run") -> go.Figure:
@@ -79,7 +89,8 @@ def hover(run: "Run", trial: Trial) -> str:
     lines += [f"breaks {text} by {excess_text(excess)}" for text, excess in broken]
     lines += [trial.reason] if trial.reason and not trial.violations else []
     bold = lines[0]
-    return "<br>".join([bold, *(html.escape(line) for line in lines[1:])])
+    escaped = html.escape("\n".join(lines[1:])).replace("\n", "<br>")
+    return f"{bold}<br>{escaped}" if escaped else bold
 
 
 def bounds(run: "Run") -> dict[str, float]:
@@ -165,9 +176,9 @@ def _markers(
     y: Objective,
     name: str,
     style: Mapping[str, Any],
-) -> go.Scatter:
+) -> go.Scatter | go.Scattergl:
     faint = style.get("opacity", 1) < 1
-    return go.Scatter(
+    return _kind(run)(
         x=[t.metrics[x.metric] for t in trials],
         y=[t.metrics[y.metric] for t in trials],
         error_x=_bars(run, trials, x, visible=not faint),
@@ -175,9 +186,22 @@ def _markers(
         mode="markers",
         marker=dict(style),
         name=name,
-        hovertext=[hover(run, t) for t in trials],
-        hoverinfo="text",
+        **_texts(run, trials),
     )
+
+
+def _kind(run: "Run") -> type[go.Scatter] | type[go.Scattergl]:
+    """How points are drawn: thousands of them by the graphics card."""
+    return go.Scattergl if len(run.trials) > WEBGL_FROM else go.Scatter
+
+
+def _texts(run: "Run", trials: Sequence[Trial]) -> dict[str, Any]:
+    """What is shown when one points at a trial, and which it is."""
+    return {
+        "hovertext": np.array([hover(run, t) for t in trials], dtype=object),
+        "customdata": [t.number for t in trials],
+        "hoverinfo": "text",
+    }
 
 
 def _bars(
@@ -185,7 +209,7 @@ def _bars(
 ) -> dict[str, Any]:
     """95 % error bars; those of scores are of the paired difference to the plain backbone."""
     up, down = [], []
-    for trial in trials:
+    for trial in trials if visible else ():
         value = trial.metrics[objective.metric]
         half = 0.0
         difference = None
@@ -200,13 +224,14 @@ def _bars(
             continue
         up.append(half)
         down.append(half)
-    shown_at_all = visible and any(up + down)
+    if not visible or not any(up + down):
+        return {"visible": False}
     return {
         "type": "data",
         "symmetric": False,
         "array": up,
         "arrayminus": down,
-        "visible": shown_at_all,
+        "visible": True,
         "thickness": 1,
         "width": 3,
     }
@@ -226,17 +251,18 @@ def _staircase(front: Sequence[Trial], x: Objective, y: Objective) -> go.Scatter
     )
 
 
-def _rug(run: "Run", trials: Sequence[Trial], x: Objective, low: float, high: float) -> go.Scatter:
+def _rug(
+    run: "Run", trials: Sequence[Trial], x: Objective, low: float, high: float
+) -> go.Scatter | go.Scattergl:
     """Trials that a constraint kept from training, as ticks below all others."""
     below = low - 0.08 * ((high - low) or abs(low) or 1.0)
-    return go.Scatter(
+    return _kind(run)(
         x=[t.metrics[x.metric] for t in trials],
         y=[below] * len(trials),
         mode="markers",
         marker={"symbol": "line-ns-open", "color": GREY, "size": 10, "opacity": 0.6},
         name="not trained (at the bottom)",
-        hovertext=[hover(run, t) for t in trials],
-        hoverinfo="text",
+        **_texts(run, trials),
     )
 
 
@@ -247,15 +273,14 @@ def _over_trials(run: "Run", objective: Objective) -> go.Figure:
         placed = [t for t in trials if _known(t, objective)]
         if placed:
             figure.add_trace(
-                go.Scatter(
+                _kind(run)(
                     x=[t.number for t in placed],
                     y=[t.metrics[objective.metric] for t in placed],
                     error_y=_bars(run, placed, objective, visible="opacity" not in style),
                     mode="markers",
                     marker=dict(style),
                     name=name,
-                    hovertext=[hover(run, t) for t in placed],
-                    hoverinfo="text",
+                    **_texts(run, placed),
                 )
             )
     numbers: list[int] = []

@@ -1,6 +1,5 @@
 """What the trials of a run say of the supernet that recommended some of them, from its files."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from attnas.core import (
     ENOUGH,
     RECOMMENDATIONS_FILE,
+    AttnasError,
     SupernetRanking,
     Trial,
+    read,
     supernet_ranking,
-    to_json,
-    write,
+    write_checked,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def write_ranking_reliability(run: "Run") -> None:
         "trusted": ranking.trusted,
         "text": str(found),
     }
-    write(file.with_name(RANKING_FILE), to_json(content))
+    write_checked(file.with_name(RANKING_FILE), content)
 
 
 def _recommendations(run: "Run") -> Path | None:
@@ -67,13 +67,13 @@ def _or_none(tau: float) -> float | None:
 def _inherited(file: Path, trials: Sequence[Trial]) -> "dict[Architecture, Mapping[str, float]]":
     """The inherited figures of the trials' architectures; empty if it cannot be read."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read(file)
         entries: list[Any] = [*content["candidates"], *content["controls"]]
         known = {
             _key(_by_name(entry)): {n: float(value) for n, value in entry["predicted"].items()}
             for entry in entries
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (AttnasError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     architectures = {t.architecture: _key(t.architecture.by_name) for t in trials}
     return {a: known[key] for a, key in architectures.items() if key in known}

@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from attnas.core import AttnasError, InputError, read, shortened
+from attnas.core import AttnasError, InputError, read, read_unchecked, shortened
 from attnas.search_space import Backbone, decision_from_dict, stage_decisions
 
-from .database import from_environment
+from .database_url import from_environment
 
 FORMAT = 2
 FORMATS = (1, FORMAT)
@@ -68,7 +68,16 @@ def read_record(folder: Path) -> dict[str, Any]:
         InputError: it has a format that this version does not read.
         AttnasError: the file is missing or damaged.
     """
-    record = read(folder / RUN_FILE)
+    check_format(read_unchecked(folder / RUN_FILE)[0], folder)
+    return read(folder / RUN_FILE)
+
+
+def check_format(record: Mapping[str, Any], folder: Path) -> None:
+    """Sees whether this version reads the format that a `run.json` names.
+
+    Raises:
+        InputError: it does not.
+    """
     if record.get("format") not in FORMATS:
         raise InputError(
             f"the run has format {record.get('format')}, this attnas reads formats up to "
@@ -76,7 +85,6 @@ def read_record(folder: Path) -> dict[str, Any]:
             file=str(folder / RUN_FILE),
             key="format",
         )
-    return record
 
 
 def with_plain_options(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attnas.core import AttnasError, Trial, read, to_json, violations_text, write
+from attnas.core import AttnasError, Trial, read, violations_text, write_checked
 
 FRONT_LATENCY_FILE = "front_latency.json"
+REMEDY = "Restore a copy, or remove it: the search measures the front again when it is run again."
 
 _METRIC = "latency_ms"
 
@@ -60,13 +61,10 @@ def read_remeasured(folder: Path) -> dict[int, Remeasured]:
                 _finite(found["high"]),
                 {name: float(excess) for name, excess in found["violations"].items()},
             )
-            for number, found in read(file)["trials"].items()
+            for number, found in read(file, REMEDY)["trials"].items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise AttnasError(
-            f"{file}: the file is damaged: {error!r}. Remove it: the search measures the front "
-            "again when it is run again."
-        ) from error
+        raise AttnasError(f"{file}: the file is damaged: {error!r}. {REMEDY}") from error
 
 
 def write_remeasured(
@@ -78,7 +76,7 @@ def write_remeasured(
         AttnasError: the file cannot be written.
     """
     trials = {str(number): asdict(found) for number, found in sorted(again.items())}
-    write(folder / FRONT_LATENCY_FILE, to_json({"plain": dict(plain), "trials": trials}))
+    write_checked(folder / FRONT_LATENCY_FILE, {"plain": dict(plain), "trials": trials})
 
 
 def _with(trial: Trial, found: Remeasured) -> Trial:

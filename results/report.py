@@ -1,8 +1,10 @@
 """The report of a run: one HTML page that holds all that it shows, for any browser, offline."""
 
+import base64
+import gzip
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from string import Template
@@ -10,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from attnas.core import Metric, Trial, described, epochs_text, excess_text, in_order, write
+from attnas.core import Metric, described, epochs_text, write
 
 from .confirmation import CONFIRMATION_FILE, Confirmation, read_confirmation
 from .database import shown as shown_url
 from .headline import headline
+from .report_table import cell, heads, number, trial_rows
 from .rows import flatten, recommended
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from .run import Run
 
+ROWS_A_PAGE = 200
 TEMPLATE = Path(__file__).with_name("report.html")
 FACTS = {
     "data": "Data",
@@ -47,37 +51,94 @@ def report(run: "Run", path: str | Path) -> Path:
     return path
 
 
-def report_page(run: "Run", confirmation: Confirmation | None = None) -> str:
-    """The report as HTML text."""
-    from plotly.offline import get_plotlyjs
+@dataclass(frozen=True)
+class ReportContent:
+    """What the page shows, in parts that change one by one while a search goes on.
 
-    from .plots import front_figures, hypervolume_figure
+    `parts` are HTML by the name of their place, `rows` that of the table's rows, `texts` what is
+    shown of each trial in the figures, and `figures` plotly's JSON, without those texts.
+    """
 
-    fronts = {f"front-{i}": figure for i, figure in enumerate(front_figures(run), 1)}
-    volumes = {"hypervolume": hypervolume_figure(run)}
-    filled = {
-        "title": escape(f"{run.name}: attnas"),
-        "name": escape(f"Search {run.name}"),
+    parts: Mapping[str, str]
+    rows: Sequence[str]
+    texts: Sequence[str]
+    figures: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON, as the page reads them: rows by their place, texts by trial."""
+        rows, texts = dict(enumerate(self.rows)), dict(enumerate(self.texts))
+        return {"parts": {}, "rows": rows, "texts": texts, "figures": self.figures}
+
+
+def report_content(run: "Run", confirmation: Confirmation | None = None) -> ReportContent:
+    """All that the report says of a run."""
+    from .plots import figures_by_name, hover
+
+    figures = figures_by_name(run)
+    confirmed = confirmation is not None and confirmation.gain_is_real
+    status = f'<p class="status {"confirmed" if confirmed else "open"}">'
+    places = [_place(name, label) for name, (label, _) in figures.items()]
+    parts = {
         "headline": escape(headline(run)),
-        "status": _status(run, confirmation),
-        "status_class": "confirmed"
-        if confirmation is not None and confirmation.gain_is_real
-        else "open",
+        "status": f"{status}{_status(run, confirmation)}</p>",
         "counts": _counts(run),
-        "front_note": escape(_front_note(run)),
-        "front_figures": "\n".join(_place(name, "The trials by objective") for name in fronts),
-        "hypervolume_note": escape(_hypervolume_note(run)),
-        "hypervolume_figure": _place("hypervolume", "The front's hypervolume after each trial"),
+        "front-note": escape(_front_note(run)),
+        "front-figures": "\n".join(places[:-1]),
+        "hypervolume-note": escape(_hypervolume_note(run)),
+        "hypervolume-figure": places[-1],
         "confirmation": "" if confirmation is None else _confirmation(confirmation),
-        "noise_note": escape(_noise_note(run)) if any(t.scores for t in run.trials) else "",
-        "trials": _trials(run),
+        "noise-note": escape(_noise_note(run)) if any(t.scores for t in run.trials) else "",
+        "heads": heads(run),
         "facts": _facts(run),
         "config": escape(_config(run)),
         "footer": escape(f"Made by attnas from {len(run.trials)} trials of {run.name}."),
-        "figures": _embedded({**fronts, **volumes}),
-        "plotly": get_plotlyjs(),
+    }
+    drawn = {name: _without_texts(figure) for name, (_, figure) in figures.items()}
+    shown = {t.number: hover(run, c) for c in run.candidates for t in c.replicates or (c,)}
+    texts = [shown[trial.number] for trial in run.trials]
+    return ReportContent(parts, trial_rows(run), texts, drawn)
+
+
+def report_page(run: "Run", confirmation: Confirmation | None = None) -> str:
+    """The report as HTML text, which loads nothing."""
+    from plotly.offline import get_plotlyjs
+
+    content = report_content(run, confirmation)
+    held = {"plotly": get_plotlyjs(), "content": json.dumps(content.to_dict(), allow_nan=False)}
+    return page_of(run.name, content, {name: _packed(text) for name, text in held.items()})
+
+
+def page_of(name: str, content: ReportContent, held: Mapping[str, str], source: str = "") -> str:
+    """The page of a run's name with its first rows; it holds plotly and all of the content, packed
+    as in `_packed`, or fetches both from `source`."""
+    filled = {
+        **{key.replace("-", "_"): html for key, html in content.parts.items()},
+        "title": escape(f"{name}: attnas"),
+        "name": escape(f"Search {name}"),
+        "policy": "script-src 'unsafe-inline'" + ("; connect-src 'self'" if source else ""),
+        "source": escape(source),
+        "rows": "\n".join(content.rows[:ROWS_A_PAGE]),
+        "rows_a_page": str(ROWS_A_PAGE),
+        "held": "\n".join(
+            f'<script type="application/gzip" id="{key}">{text}</script>'
+            for key, text in held.items()
+        ),
     }
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(filled)
+
+
+def _packed(text: str) -> str:
+    """A text compressed, in characters that cannot end the element that it stands in."""
+    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode("ascii")
+
+
+def _without_texts(figure: "go.Figure") -> dict[str, Any]:
+    """The figure's JSON; what is shown of a trial is found by its number, in `customdata`."""
+    content: dict[str, Any] = json.loads(figure.to_json())
+    for trace in content["data"]:
+        if "customdata" in trace:
+            trace.pop("hovertext", None)
+    return content
 
 
 def _noise_note(run: "Run") -> str:
@@ -146,83 +207,12 @@ def _counts(run: "Run") -> str:
     return "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in counts.items())
 
 
-def _trials(run: "Run") -> str:
-    """The table of all trials."""
-    metrics = in_order(name for trial in run.trials for name in trial.metrics)
-    heads = [("trial", True), ("role", False)]
-    for name in metrics:
-        heads.append((described(name).heading, True))
-        if name == run.scored:
-            heads.append(("vs plain", True))
-    heads += [(decision.name, False) for decision in run.decisions]
-    heads += [("epochs", True), ("seeds", True), ("seconds", True), ("reason", False)]
-    on_front = {trial.number for trial in run.front()}
-    best = recommended(run)
-    baselines = {trial.number: name for name, trial in run.baselines.items()}
-    rows = "\n".join(
-        _trial_row(
-            run, trial, metrics, _role(trial, best, on_front), baselines.get(trial.number, "")
-        )
-        for trial in run.candidates
-    )
-    head = "".join(
-        f'<th scope="col"{_class("number" if numeric else "")}>'
-        f'<button type="button">{escape(text)}</button></th>'
-        for text, numeric in heads
-    )
-    return (
-        f'<table class="sortable"><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>'
-    )
-
-
-def _role(trial: Trial, best: Trial | None, on_front: Iterable[int]) -> str:
-    if trial.state != "complete" or not trial.feasible:
-        return trial.state if trial.state == "failed" else "infeasible"
-    if best is not None and trial.number == best.number:
-        return "best"
-    return "front" if trial.number in on_front else "dominated"
-
-
-def _trial_row(run: "Run", trial: Trial, metrics: Iterable[str], role: str, baseline: str) -> str:
-    label = f"{role}, plain" if trial.architecture.is_plain else role
-    if baseline:
-        label = f"{label}, baseline {baseline}"
-    cells = [
-        f'<th scope="row" class="number" data-value="{trial.number}">{trial.number}</th>',
-        _cell(label, "role"),
-    ]
-    for name in metrics:
-        value = trial.metrics.get(name, math.nan)
-        cells.append(_number(value, described(name).text(value)))
-        if name == run.scored:
-            cells.append(_versus_plain(run, trial))
-    pairs = zip(trial.architecture.options, run.plain_architecture.options, strict=True)
-    for option, plain in pairs:
-        cells.append(_cell(option, "option none" if option == plain else "option"))
-    cells.append(_number(trial.epochs, str(trial.epochs)))
-    cells.append(_number(len(trial.seeds), str(len(trial.seeds))))
-    cells.append(_number(trial.seconds, f"{trial.seconds:.1f}"))
-    broken = "; ".join(f"{t} by {excess_text(excess)}" for t, excess in trial.violations.items())
-    cells.append(_cell(broken or trial.reason, "reason"))
-    return f'<tr class="{role}">{"".join(cells)}</tr>'
-
-
-def _versus_plain(run: "Run", trial: Trial) -> str:
-    difference = run.differences.get(trial.number)
-    if difference is None or trial.architecture.is_plain:
-        return _number(math.nan, "plain" if trial.architecture.is_plain else "-")
-    text = described(run.scored).difference(difference.difference, difference.standard_error)
-    if not difference.within_noise:
-        return _number(difference.difference, text)
-    return _number(difference.difference, f"{text} (noise)", "noise")
-
-
 def _confirmation(confirmation: Confirmation) -> str:
     """The section on the new seeds."""
     metric = confirmation.metric
     plain = confirmation.plain.value
     rows = [
-        f'<tr><th scope="row">plain backbone</th>{_number(plain, metric.text(plain))}'
+        f'<tr><th scope="row">plain backbone</th>{number(plain, metric.text(plain))}'
         "<td></td><td></td><td></td></tr>"
     ]
     for entry, difference in zip(confirmation.front, confirmation.differences, strict=True):
@@ -230,10 +220,10 @@ def _confirmation(confirmation: Confirmation) -> str:
         low, high = difference.interval
         rows.append(
             f'<tr><th scope="row">trial {entry.trial}{mark}</th>'
-            + _number(entry.value, metric.text(entry.value))
-            + _number(difference.difference, metric.difference(difference.difference))
-            + _number(low, f"{metric.difference(low)} to {metric.difference(high)}")
-            + _cell(str(entry), "option")
+            + number(entry.value, metric.text(entry.value))
+            + number(difference.difference, metric.difference(difference.difference))
+            + number(low, f"{metric.difference(low)} to {metric.difference(high)}")
+            + cell(str(entry), "option")
             + "</tr>"
         )
     head = "".join(f'<th scope="col">{text}</th>' for text in _confirmation_heads(metric))
@@ -305,24 +295,3 @@ def _config(run: "Run") -> str:
 
 def _place(name: str, label: str) -> str:
     return f'<div class="figure" id="{name}" role="figure" aria-label="{escape(label)}"></div>'
-
-
-def _embedded(figures: Mapping[str, "go.Figure"]) -> str:
-    """The figures as JSON that cannot end the script element that it stands in."""
-    content = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
-    return json.dumps(content, allow_nan=False).replace("<", "\\u003c")
-
-
-def _cell(text: str, kind: str) -> str:
-    return f"<td{_class(kind)}>{escape(text)}</td>"
-
-
-def _number(value: float, text: str, kind: str = "") -> str:
-    """A cell that sorts by the value; one that is not known sorts last."""
-    known = repr(float(value)) if math.isfinite(value) else ""
-    kinds = f"number {kind}".strip()
-    return f'<td class="{kinds}" data-value="{known}">{escape(text)}</td>'
-
-
-def _class(kind: str) -> str:
-    return f' class="{kind}"' if kind else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnas.core import AttnasError, Trial, described, excess_text, in_order, violations_text
 
+from .columns import columns, number_columns, row
 from .statistics import plain_beside
 
 if TYPE_CHECKING:
@@ -36,20 +37,23 @@ def trial_rows(run: "Run", trials: Sequence[Trial]) -> list[dict[str, Any]]:
     """The rows of `pareto_rows` for these feasible trials, best in the first objective first."""
     if not trials:
         return []
-    table = run.frame(trials).drop(columns=ALIKE_ON_FRONT).set_index("trial", drop=False)
+    names = [name for name in columns(run) if name not in ALIKE_ON_FRONT]
+    numbers = {*number_columns(run), "seconds"}
     first, knee, best = run.objectives[0], run.knee(), recommended(run)
-    names = {trial.number: name for name, trial in run.baselines.items()}
+    baselines = {trial.number: name for name, trial in run.baselines.items()}
     rows: list[dict[str, Any]] = []
     for trial in sorted(trials, key=lambda t: (first.loss(t.metrics), t.number)):
         difference = run.differences.get(trial.number)
-        row = {
-            **table.loc[trial.number].to_dict(),
+        known = row(run, trial, (), trial)
+        known |= {name: float(known[name]) for name in numbers & known.keys()}
+        shown = {
+            **{name: known.get(name) for name in names},
             "within_noise": None if difference is None else difference.within_noise,
             "best": best is not None and best.number == trial.number,
             "knee": knee is not None and knee.number == trial.number,
-            "baseline": names.get(trial.number),
+            "baseline": baselines.get(trial.number),
         }
-        rows.append({str(key): _count(str(key), plain_value(value)) for key, value in row.items()})
+        rows.append({key: _count(key, plain_value(value)) for key, value in shown.items()})
     return rows
 
 
@@ -91,13 +95,13 @@ def decision_rows(
     """What each decision got, with its details by name; keys as in `show_rows`."""
     rows = []
     for decision, option in zip(architecture.decisions, architecture.options, strict=True):
-        row = {
+        told = {
             "decision": decision.name,
             "kind": decision.kind,
             "option": option,
             "plain": option == decision.plain(architecture.backbone),
         }
-        rows.append({**row, **details.get(decision.name, {})})
+        rows.append({**told, **details.get(decision.name, {})})
     return rows
 
 
@@ -184,7 +188,7 @@ def plain_value(value: Any) -> Any:
 
 
 def _count(name: str, value: Any) -> Any:
-    """A count as a whole number, which a frame's column of floats lost."""
+    """A count as a whole number, all other figures being floats."""
     is_count = name in ("epochs", "seeds") or described(name).is_count
     return int(value) if is_count and value is not None else value
 

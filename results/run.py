@@ -25,27 +25,26 @@ from attnas.core import (
     locked,
     mark_of,
     merged,
-    read,
     share_of_box,
     to_json,
-    to_yaml,
-    write,
+    write_checked,
     writing,
 )
 from attnas.search_space import Architecture, Backbone, decision_from_dict
 
 from . import record as on_disk
 from .database import check_storage
-from .details import details_of
+from .database_url import without_literals
 from .display import Shown
-from .front import best, ends_of, front, hypervolume_over_trials, losses, reference_box
+from .front import best, box_of, front, hypervolume_over_trials, losses
 from .front_table import Front, pareto_table
 from .headline import headline, summary
+from .integrity import Changes
 from .record import CHECKPOINTS, CONFIG_FILE, ENVIRONMENT_FILE, RUN_FILE, TRIALS_FILE
 from .remeasured import Remeasured, overlaid, read_remeasured, write_remeasured
 from .rows import nothing_feasible
 from .statistics import PairedDifference
-from .storage import TrialStore
+from .storage import REMEASURED, TrialStore
 from .trial_differences import differences_to_plain
 
 if TYPE_CHECKING:
@@ -73,8 +72,9 @@ class Run(Shown):
         """Use `Run.create` or `Run.open`."""
         self.folder = folder
         self.name = folder.resolve().name
-        self.config: dict[str, Any] = read(folder / CONFIG_FILE)
-        self.environment: dict[str, Any] = read(folder / ENVIRONMENT_FILE)
+        self._changes = Changes(folder)
+        self.config: dict[str, Any] = self._changes.read(CONFIG_FILE)
+        self.environment: dict[str, Any] = self._changes.read(ENVIRONMENT_FILE)
         check_trust(record.get(MARK), record["facts"], self.config, trust=trust, file=str(folder))
         import_plugins(record["facts"].get("plugins", ()))
         self.facts: dict[str, Any] = on_disk.current(record["facts"])
@@ -89,12 +89,12 @@ class Run(Shown):
         self._store = TrialStore(
             on_disk.place_of_trials(folder, record["storage"]), record["study"], record.get("mark")
         )
-        self._recorded = tuple(self._store.load(self.backbone, self.decisions))
-        self._again = read_remeasured(folder)
-        self._trials = overlaid(self._recorded, self._again)
+        self._recorded: tuple[Trial, ...] = ()
         self._candidates: tuple[Sequence[Trial], Sequence[Trial]] | None = None
         self._differences: tuple[Sequence[Trial], Mapping[int, PairedDifference]] | None = None
+        self._front: tuple[Sequence[Trial], list[Trial]] | None = None
         self._locked = False
+        self.refresh()
 
     @classmethod
     def create(
@@ -109,7 +109,8 @@ class Run(Shown):
         """Makes the folder of a new run; one that a killed `create` left is completed.
 
         `storage` is a database URL for the trials, environment variables in it ($NAME) are
-        filled in at each use; without it they go to a SQLite file in the folder.
+        filled in at each use, and put in place of a password; without a URL they go to a SQLite
+        file in the folder.
 
         Raises:
             InputError: the folder holds a run, or the URL is wrong.
@@ -118,9 +119,12 @@ class Run(Shown):
         folder = Path(folder)
         if cls.exists(folder):
             raise InputError("there is a run in this folder already.", file=str(folder))
+        config = json.loads(to_json(config))  # tuples are lists from now on
         if storage is not None:
             check_storage(storage)
-        config = json.loads(to_json(config))  # tuples are lists from now on
+            storage = without_literals(storage)
+            if "storage" in config:
+                config = {**config, "storage": storage}
         record = on_disk.new_record(folder, facts, storage)
         if (mark := mark_of(record["facts"], config)) is not None:
             record[MARK] = mark
@@ -129,8 +133,8 @@ class Run(Shown):
         with locked(folder):
             if cls.exists(folder):  # since the look above, by another process
                 raise InputError("there is a run in this folder already.", file=str(folder))
-            write(folder / CONFIG_FILE, to_yaml(config))
-            write(folder / ENVIRONMENT_FILE, to_json(environment))
+            write_checked(folder / CONFIG_FILE, config)
+            write_checked(folder / ENVIRONMENT_FILE, environment)
             if storage is None:
                 with writing(folder):
                     for left in folder.glob(f"{TRIALS_FILE}*"):  # no run.json: nothing in it
@@ -138,7 +142,7 @@ class Run(Shown):
             objectives = [Objective(m, d) for m, d in facts["objectives"].items()]
             place = on_disk.place_of_trials(folder, storage, create=True)
             TrialStore.create(place, record["study"], objectives, record["mark"]).close()
-            write(folder / RUN_FILE, to_json(record))  # last: only now it is a run
+            write_checked(folder / RUN_FILE, record)  # last: only now it is a run
         return cls.open(folder)
 
     @classmethod
@@ -189,6 +193,28 @@ class Run(Shown):
         """Closes the database; what was read stays usable."""
         self._store.close()
 
+    def refresh(self) -> None:
+        """Takes in what was appended and measured again since.
+
+        Trials and files that are not as they were written are told (`changes`); such trials
+        stand as failed, all others are as they were.
+        """
+        new = self._store.load(self.backbone, self.decisions, len(self._recorded))
+        self._recorded = (*self._recorded, *new)
+        self._again = read_remeasured(self.folder)
+        self._trials = overlaid(self._recorded, self._again)
+        self._changes.see(self._store, measured=bool(self._again))
+
+    @property
+    def database(self) -> Path | None:
+        """The file that the trials are in; None if that is a database of its own."""
+        return self._store.place if isinstance(self._store.place, Path) else None
+
+    @property
+    def changes(self) -> Sequence[str]:
+        """What is not as it was written, each with its file and what to do."""
+        return self._changes.told
+
     @contextmanager
     def lock(self, note: Callable[[str], None] | None = None) -> Iterator[None]:
         """Keeps other processes from appending; takes in what they appended before.
@@ -197,13 +223,12 @@ class Run(Shown):
         locked or not there is waited for.
 
         Raises:
-            AttnasError: another search holds the run; the message says which process.
+            AttnasError: another search holds the run, which the message names; or the run was
+                changed since it was written.
         """
         with locked(self.folder), self._store.lock(note):
-            if self._store.count() != len(self._recorded):
-                self._recorded = tuple(self._store.load(self.backbone, self.decisions))
-            self._again = read_remeasured(self.folder)
-            self._trials = overlaid(self._recorded, self._again)
+            self.refresh()
+            self._changes.refuse()
             self._locked = True
             try:
                 yield
@@ -236,6 +261,7 @@ class Run(Shown):
         with nullcontext() if self._locked else self.lock():
             merged = {**self._again, **again}
             write_remeasured(self.folder, merged, plain)
+            self._store.note(REMEASURED, True)
             self._again = merged
             self._trials = overlaid(self._recorded, merged)
 
@@ -273,8 +299,7 @@ class Run(Shown):
 
     def details(self, trial: Trial) -> Mapping[str, Mapping[str, Any]]:
         """What the decisions tell of a trial's options (`Decision.details`), by decision."""
-        kept = self._store.details.get(trial.number)
-        return details_of(trial.architecture) if kept is None else kept
+        return self._store.details(trial)
 
     @property
     def scored(self) -> str:
@@ -332,7 +357,9 @@ class Run(Shown):
 
     def front(self) -> Front:
         """Feasible candidates that no feasible one dominates, by trial number."""
-        return Front(front(self.candidates, self.objectives), self)
+        if self._front is None or self._front[0] is not self._trials:
+            self._front = self._trials, front(self.candidates, self.objectives)
+        return Front(self._front[1], self)
 
     def knee(self) -> Trial | None:
         """The front's knee (`attnas.results.knee`); None while no trial is feasible."""
@@ -379,19 +406,10 @@ class Run(Shown):
     def hypervolume(self) -> float:
         """Hypervolume of the front as a share of `reference_box`; 0 while nothing is feasible."""
         found = self.front()
-        if not found:
-            return 0.0
-        return share_of_box(losses(found, self.objectives), *self._box())
+        return share_of_box(losses(found, self.objectives), *box_of(self)) if found else 0.0
 
     def hypervolumes(self) -> NDArray[np.float64]:
         """The hypervolume after each trial: shape (trials,); see `hypervolume_over_trials`."""
         if not any(trial.feasible for trial in self._trials):
             return np.zeros(len(self._trials))
-        return hypervolume_over_trials(self._trials, self.objectives, *self._box())
-
-    def _box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The reference box; a cost not measured on the plain backbone is the first trial's."""
-        first = next(trial for trial in self._trials if trial.feasible)
-        costs = {**first.metrics, **self.facts["plain"]["metrics"]}
-        known = self.facts.get("box", {})
-        return reference_box(self.objectives, costs, ends_of(self._trials, self.objectives, known))
+        return hypervolume_over_trials(self._trials, self.objectives, *box_of(self))

@@ -58,15 +58,22 @@ def paired_difference(a: ItemScores, b: ItemScores) -> PairedDifference:
     """
     if a.items != b.items or a.metric != b.metric:
         raise ValueError(f"{a.metric} of {a.items} items against {b.metric} of {b.items}")
+    if a.kind == b.kind == "bits":
+        return _of_bits(a.content, b.content, a.items)
     differences = a.values - b.values
-    spread = float(np.square(differences).sum())
-    exact = a.kind == b.kind == "bits"
-    return PairedDifference(
-        float(differences.mean()),
-        math.sqrt(spread) / a.items,
-        a.items,
-        _mcnemar(differences) if exact else _t_test(differences),
-    )
+    error = math.sqrt(float(np.square(differences).sum())) / a.items
+    return PairedDifference(float(differences.mean()), error, a.items, _t_test(differences))
+
+
+_ONES = np.array([byte.bit_count() for byte in range(256)])
+
+
+def _of_bits(a: bytes, b: bytes, items: int) -> PairedDifference:
+    """`paired_difference` of bits, eight at a time."""
+    mine, theirs = np.frombuffer(a, np.uint8), np.frombuffer(b, np.uint8)
+    more, less = (int(_ONES[only].sum()) for only in (mine & ~theirs, theirs & ~mine))
+    error = math.sqrt(more + less) / items
+    return PairedDifference((more - less) / items, error, items, _mcnemar(more, less))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -97,8 +104,7 @@ def _number(p_value: float) -> float:
     return 1.0 if math.isnan(p_value) else p_value
 
 
-def _mcnemar(differences: np.ndarray) -> float:
-    more, less = int((differences > 0).sum()), int((differences < 0).sum())
+def _mcnemar(more: int, less: int) -> float:
     if more + less == 0:
         return 1.0
     return min(1.0, 2 * float(bdtr(min(more, less), more + less, 0.5)))

@@ -5,34 +5,30 @@ What attnas reads back is one user attribute with all of a trial, so nothing is 
 and an option outside the space (the plain backbone) needs no column of its own.
 """
 
-import math
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from attnas.core import AttnasError, InputError, ItemScores, Objective, Trial
-from attnas.search_space import Architecture, Backbone, Decision
+from attnas.core import AttnasError, InputError, Objective, Trial, checksum
+from attnas.search_space import Backbone, Decision
 
 from .database import Say, connect, explained, hold, patiently, quiet_optuna, shown
 from .details import details_of
-from .sqlite_reading import ATTRIBUTE, StoredStudy, read_study
+from .stored_study import AHEAD, DETAILS, SCORES, TRIAL, StoredStudy, StoredTrial
+from .trial_record import attributes, checksum_of_row, damaged, decode, digests
 
 if TYPE_CHECKING:
     import optuna
     import sqlalchemy
-    from optuna.trial import FrozenTrial
 
-    from .optuna_tables import OptunaTables
+    from .optuna_tables import OptunaTables, OptunaTrial
 
-DETAILS = "details"  # of a record: what its decisions tell of their options
 MARK = "run"  # of an Optuna study: which run folder it belongs to
-
-_STATES = {"complete": "COMPLETE", "infeasible": "PRUNED", "failed": "FAIL"}  # Optuna's names
+CHECKED = "checksums"  # of one of which every trial has a checksum
+REMEASURED = "remeasured"  # of one whose front was measured again
 
 
 class TrialStore:
@@ -46,17 +42,17 @@ class TrialStore:
         """`mark` is what `create` was given; a study with another one is refused."""
         self.place, self.study = place, study
         self._note: Say = _ignore
-        self.details: dict[int, Mapping[str, Mapping[str, Any]]] = {}  # by trial, where stored
+        self.changed: set[int] = set()  # the trials that are not as they were written
         self._locked = False
         self._connection: sqlalchemy.Connection | None = None
         with explained(place):
-            found = self._read(with_trials=False)
-        if found is None:
+            self.stored = StoredStudy(place, study, lambda: self._storage.engine)
+        if self.stored.number is None:
             raise AttnasError(
                 f"{shown(place)}: the trials of this run (study '{study}') are not in it."
             )
-        self._study_id = found.number
-        if mark is not None and found.attributes.get(MARK) != mark:
+        self._study_id = self.stored.number
+        if mark is not None and self.stored.attributes.get(MARK) != mark:
             raise AttnasError(
                 f"{shown(place)}: the study '{study}' belongs to another run folder. "
                 "Give this run another name."
@@ -91,6 +87,7 @@ class TrialStore:
             if not holds_trials:
                 made.set_metric_names([o.metric for o in objectives])
                 made.set_user_attr(MARK, mark)
+                made.set_user_attr(CHECKED, True)
             storage.engine.dispose()
         if holds_trials:
             raise InputError(
@@ -118,31 +115,83 @@ class TrialStore:
             self._locked, self._note = False, _ignore
             self._drop_connection()
 
-    def load(self, backbone: Backbone, decisions: tuple[Decision, ...]) -> list[Trial]:
-        """All trials in order of number."""
-        with explained(self.place):
-            found = self._read(with_trials=True)
-        stored = [] if found is None else found.trials
-        for place, (number, record) in enumerate(stored):
-            if number != place or record is None:
+    def load(
+        self, backbone: Backbone, decisions: tuple[Decision, ...], first: int = 0
+    ) -> list[Trial]:
+        """The trials from that number on, in order of number.
+
+        One that is not as it was written is `changed`, and stands there as failed.
+        """
+        trials = []
+        for place, stored in enumerate(self.stored.trials(first), first):
+            if stored.number != place or stored.text is None:
                 raise AttnasError(
-                    f"{shown(self.place)}: trial {number} of the study '{self.study}' "
+                    f"{shown(self.place)}: trial {stored.number} of the study '{self.study}' "
                     "was not written by attnas. Remove it with Optuna, or restore a copy."
                 )
-        return [self._decoded(number, record, backbone, decisions) for number, record in stored]
+            trials.append(self._decoded(stored, backbone, decisions))
+        return trials
 
-    def _read(self, *, with_trials: bool) -> StoredStudy | None:
-        """The study as it is stored: a SQLite file is read without Optuna."""
-        if isinstance(self.place, Path):
-            return read_study(self.place, self.study, with_trials=with_trials)
+    def _decoded(
+        self, stored: StoredTrial, backbone: Backbone, decisions: tuple[Decision, ...]
+    ) -> Trial:
+        record: Any = None
         try:
-            study = self._storage.get_study_id_from_name(self.study)
-        except KeyError:
-            return None
-        attributes = self._storage.get_study_user_attrs(study)
-        frozen = self._storage.get_all_trials(study, deepcopy=False) if with_trials else []
-        trials = sorted((f.number, f.user_attrs.get(ATTRIBUTE)) for f in frozen)
-        return StoredStudy(study, attributes, trials)
+            record = json.loads(stored.text or "")
+            if self._is_as_written(stored):
+                return decode(stored.number, record, backbone, decisions, self.stored)
+        except (AttributeError, KeyError, TypeError, ValueError, InputError):
+            pass
+        self.changed.add(stored.number)
+        return damaged(stored.number, record, backbone, decisions)
+
+    def _is_as_written(self, stored: StoredTrial) -> bool:
+        """Whether its checksum is right; trials of before there were any may have none."""
+        if stored.checksum is None:
+            return not self.stored.attributes.get(CHECKED)
+        return stored.checksum == checksum_of_row(stored.number, stored.text or "")
+
+    def examined(self) -> Iterator[tuple[int, str, bool]]:
+        """Each trial's number, what of it is not as it was written ("" if all is), and whether
+        it has a checksum."""
+        for first in range(0, self.count(), AHEAD):
+            texts = {key: self.stored.attributes_of(key, first) for key in (SCORES, DETAILS)}
+            for stored in self.stored.trials(first, first + AHEAD):
+                kept = {key: texts[key].get(stored.number) for key in texts}
+                yield stored.number, self._what_differs(stored, kept), stored.checksum is not None
+
+    def _what_differs(self, stored: StoredTrial, kept: Mapping[str, str | None]) -> str:
+        if stored.text is None:
+            return "was not written by attnas."
+        if not self._is_as_written(stored):
+            return "is not as it was written."
+        try:
+            known = digests(json.loads(stored.text))
+        except (AttributeError, TypeError, ValueError):
+            return "cannot be read."
+        for key, digest in known.items():
+            if kept[key] is None or checksum(kept[key] or "") != digest:
+                return f"its {key} are not as they were written."
+        return ""
+
+    @property
+    def was_remeasured(self) -> bool:
+        """Whether the latencies of the front were measured again."""
+        return bool(self.stored.attributes.get(REMEASURED))
+
+    def details(self, trial: Trial) -> Mapping[str, Mapping[str, Any]]:
+        """What the decisions tell of a trial's options: as stored, if that is as written."""
+        stored = self.stored.attribute(TRIAL, trial.number)
+        try:
+            record = json.loads(stored or "")
+            if DETAILS in record:  # as earlier versions have them
+                return dict(record[DETAILS])
+            text = self.stored.attribute(DETAILS, trial.number)
+            if text is not None and checksum(text) == digests(record)[DETAILS]:
+                return dict(json.loads(text))
+        except (KeyError, TypeError, ValueError):
+            pass
+        return details_of(trial.architecture)
 
     @cached_property
     def _storage(self) -> "optuna.storages.RDBStorage":
@@ -154,22 +203,15 @@ class TrialStore:
 
         return OptunaTables(self._storage.engine)
 
-    def _decoded(
-        self, number: int, record: Any, backbone: Backbone, decisions: tuple[Decision, ...]
-    ) -> Trial:
-        try:
-            if isinstance(record.get(DETAILS), dict):
-                self.details[number] = record[DETAILS]
-            return decode(number, record, backbone, decisions)
-        except (AttributeError, KeyError, TypeError, ValueError, InputError) as error:
-            raise AttnasError(
-                f"{shown(self.place)}: trial {number} is damaged ({error}). Restore a copy."
-            ) from error
-
     def count(self) -> int:
         """The number of stored trials, without reading them."""
-        with explained(self.place), self._storage.engine.connect() as connection:
-            return self._tables.count(connection, self._study_id)
+        return self.stored.count()
+
+    def note(self, key: str, value: object) -> None:
+        """Keeps something of the whole run beside the trials."""
+        with explained(self.place), self._storage.engine.begin() as connection:
+            self._tables.note(connection, self._study_id, key, value)
+        self.stored.attributes[key] = value
 
     def append(
         self,
@@ -186,35 +228,35 @@ class TrialStore:
         Raises:
             AttnasError: another searcher has stored a trial of that number, too.
         """
-        frozen = _frozen(trial, options, objectives, constraints)
+        from .optuna_tables import OptunaTrial
+
+        row = OptunaTrial.of(trial, options, objectives, constraints, attributes(trial))
         with explained(self.place):
             try:
-                patiently(lambda: self._write(frozen), self.place, self._note)
+                patiently(lambda: self._write(row), self.place, self._note)
             finally:
                 if not self._locked:
                     self._drop_connection()
 
-    def _write(self, frozen: "FrozenTrial") -> None:
+    def _write(self, row: "OptunaTrial") -> None:
         import sqlalchemy
 
         connection = self._open_connection()
         try:
             with connection.begin() as transaction:
-                if self._tables.insert(connection, self._study_id, frozen):
+                if self._tables.insert(connection, self._study_id, row):
                     return
                 transaction.rollback()
             # The next number is another one: by an earlier try whose answer was lost?
             with connection.begin():
-                stored = self._tables.attribute(
-                    connection, self._study_id, frozen.number, ATTRIBUTE
-                )
+                stored = self._tables.attribute(connection, self._study_id, row.number, TRIAL)
         except sqlalchemy.exc.DBAPIError:
             self._drop_connection()  # with its lock: the next try takes both anew
             raise
-        if stored != frozen.user_attrs[ATTRIBUTE]:
+        if stored != row.attributes[TRIAL]:
             raise AttnasError(
                 f"{shown(self.place)}: the trials of the study '{self.study}' are no longer those "
-                f"that this search knows: trial {frozen.number} cannot be the next. Another "
+                f"that this search knows: trial {row.number} cannot be the next. Another "
                 "search works on it; run the command again when that has ended."
             )
 
@@ -244,120 +286,6 @@ class TrialStore:
         if "_storage" in vars(self):
             self._storage.remove_session()
             self._storage.engine.dispose()
-
-
-def encode(trial: Trial) -> dict[str, Any]:
-    """A trial but for its number as JSON can hold it: no NaN, infinity, tuple or bytes."""
-    return {
-        "architecture": trial.architecture.by_name,
-        "identity_start": trial.architecture.identity_start,
-        "epochs": int(trial.epochs),
-        "state": trial.state,
-        "metrics": {name: _number(value) for name, value in trial.metrics.items()},
-        "intervals": {
-            m: [_number(low), _number(high)] for m, (low, high) in trial.intervals.items()
-        },
-        "violations": {name: _number(value) for name, value in trial.violations.items()},
-        "reason": trial.reason,
-        "seconds": _number(trial.seconds),
-        "seed": int(trial.seed),
-        "started": trial.started,
-        "scores": None if trial.scores is None else trial.scores.to_dict(),
-        "uncounted": list(trial.uncounted),
-        "schedule_epochs": trial.schedule_epochs,
-        "half_size": bool(trial.half_size),
-    }
-
-
-def decode(
-    number: int,
-    record: Mapping[str, Any],
-    backbone: Backbone,
-    decisions: tuple[Decision, ...],
-) -> Trial:
-    """What `encode` wrote, also in format 1, as a trial on that backbone."""
-    given = record["architecture"] if "architecture" in record else record["choices"]
-    options = tuple(str(given[decision.name]) for decision in decisions)
-    return Trial(
-        number=number,
-        architecture=Architecture(backbone, decisions, options, record["identity_start"]),
-        epochs=record["epochs"],
-        state=record["state"],
-        metrics={name: _parsed(value) for name, value in record["metrics"].items()},
-        intervals={
-            m: (_parsed(low), _parsed(high)) for m, (low, high) in record["intervals"].items()
-        },
-        violations={name: _parsed(value) for name, value in record["violations"].items()},
-        reason=record["reason"],
-        seconds=_parsed(record["seconds"]),
-        seed=record["seed"],
-        started=record["started"],
-        scores=_scores(record),
-        uncounted=tuple(record["uncounted"]),
-        schedule_epochs=record.get("schedule_epochs", record.get("of")),  # as format 1 has it
-        half_size=record.get("half_size", False),
-    )
-
-
-def _scores(record: Mapping[str, Any]) -> ItemScores | None:
-    """The items' scores; format 1 had the bits of right and wrong."""
-    if "scores" in record:
-        return None if record["scores"] is None else ItemScores.from_dict(record["scores"])
-    if not record.get("correct"):
-        return None
-    bits = {"kind": "bits", "metric": "accuracy", "content": record["correct"]}
-    return ItemScores.from_dict({**bits, "items": record["validation_images"]})
-
-
-def _number(value: float) -> float | int | str:
-    plain = value.item() if isinstance(value, np.generic) else value
-    return plain if math.isfinite(plain) else str(plain)
-
-
-def _parsed(value: float | int | str) -> float:
-    return float(value) if isinstance(value, str) else value
-
-
-def _frozen(
-    trial: Trial,
-    options: Mapping[str, Sequence[str]],
-    objectives: Sequence[Objective],
-    constraints: Sequence[str],
-) -> "FrozenTrial":
-    """The trial with Optuna's columns filled as far as Optuna allows."""
-    from optuna.distributions import CategoricalDistribution
-    from optuna.trial import TrialState, create_trial
-
-    texts = trial.architecture.by_name
-    params = {name: text for name, text in texts.items() if text in options.get(name, ())}
-    values = [float(trial.metrics.get(o.metric, math.nan)) for o in objectives]
-    state = TrialState[_STATES[trial.state]]
-    if state is TrialState.COMPLETE and any(map(math.isnan, values)):
-        state = TrialState.PRUNED  # Optuna refuses a complete trial with a NaN
-    named = [*constraints, *(name for name in trial.violations if name not in constraints)]
-    excesses = [float(trial.violations.get(name, 0.0)) for name in named]
-    frozen = create_trial(
-        state=state,
-        values=values if state is TrialState.COMPLETE else None,
-        params=params,
-        distributions={name: CategoricalDistribution(options[name]) for name in params},
-        user_attrs={ATTRIBUTE: {**encode(trial), **_told(trial.architecture)}},
-        # Optuna's own key for what `constraints_func` gives; at most 0 is feasible
-        system_attrs={"constraints": [min(excess, 1e300) for excess in excesses]},
-    )
-    frozen.number = trial.number
-    if trial.started:
-        started = datetime.fromisoformat(trial.started)
-        frozen.datetime_start = started.astimezone().replace(tzinfo=None)  # Optuna's are local
-    return frozen
-
-
-def _told(architecture: Architecture) -> dict[str, Any]:
-    """The details of a record; none of an architecture whose network cannot be built."""
-    try:
-        return {DETAILS: details_of(architecture)}
-    except (Exception, SystemExit):  # of the user's own network: the trial has failed and says why
-        return {}
 
 
 def _ignore(text: str) -> None:

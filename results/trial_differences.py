@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import digamma, polygamma, stdtr
 
-from attnas.core import ItemScores, Trial
+from attnas.core import AttnasError, ItemScores, Trial
 
 from .seeds import SeedDifference, seed_difference
 from .statistics import PairedDifference, holm, paired_difference, plain_by_epochs
@@ -78,12 +79,13 @@ def differences_to_plain(trials: Sequence[Trial]) -> dict[int, PairedDifference]
     1979, Scandinavian Journal of Statistics 6, 65-70): where no trial differs, at most one run in
     20 marks any of them, its best included.
     """
-    plain = plain_by_epochs(trials)
+    plain = {epochs: _at_hand(trial) for epochs, trial in plain_by_epochs(trials).items()}
     complete = [trial for trial in trials if trial.state == "complete"]
     pairs = {t.number: _common(t, plain.get(t.epochs)) for t in complete}
     pairs = {number: pair for number, pair in pairs.items() if pair}
     others = [t.number for t in complete if t.number in pairs and not t.architecture.is_plain]
     found = _differences(pairs, others)
+    others = [number for number in others if number in found]
     corrected = holm([found[number].p_value for number in others])
     for number, p_value in zip(others, corrected, strict=True):
         found[number] = replace(found[number], p_value=p_value)
@@ -96,7 +98,7 @@ def trial_difference(a: Trial, b: Trial) -> PairedDifference | None:
     Of two seeds or more it is by seeds and items, of one by the items alone.
     """
     pair = _common(a, b)
-    return _differences({0: pair}, [0])[0] if pair else None
+    return _differences({0: pair}, [0]).get(0) if pair else None
 
 
 _Pairs = list[tuple[ItemScores, ItemScores]]
@@ -121,20 +123,39 @@ def _common(trial: Trial, other: Trial | None) -> _Pairs:
 def _differences(
     pairs: Mapping[int, _Pairs], compared: Sequence[int]
 ) -> dict[int, PairedDifference]:
-    """By number; the seed variance is that of those that are `compared`."""
-    several = {
-        number: seed_difference([mine for mine, _ in pair], [theirs for _, theirs in pair])
-        for number, pair in pairs.items()
-        if len(pair) > 1
-    }
+    """By number; the seed variance is that of those that are `compared`.
+
+    Left out is what has scores that cannot be read, of which the run tells.
+    """
+    several = {}
+    for number, pair in pairs.items():
+        if len(pair) > 1:
+            with suppress(AttnasError):
+                mine, theirs = zip(*pair, strict=True)
+                several[number] = seed_difference(mine, theirs)
     belief = SeedVariance.of([several[number] for number in compared if number in several])
     found = {}
     for number, pair in pairs.items():
-        if belief is None or number not in compared:
-            found[number] = paired_difference(*pair[0])
-        else:
-            found[number] = _by_seeds(several.get(number), pair, belief)
+        with suppress(AttnasError):
+            if belief is None or number not in compared:
+                found[number] = paired_difference(*pair[0])
+            else:
+                found[number] = _by_seeds(several.get(number), pair, belief)
     return found
+
+
+def _at_hand(trial: Trial) -> Trial:
+    """The trial with the contents of its scores read; without those that cannot be."""
+    mine = tuple(replace(one, scores=_kept(one.scores)) for one in trial.replicates)
+    return replace(trial, scores=_kept(trial.scores), replicates=mine)
+
+
+def _kept(scores: ItemScores | None) -> ItemScores | None:
+    if scores is None:
+        return None
+    with suppress(AttnasError):
+        return replace(scores, source=scores.content)
+    return None
 
 
 def _by_seeds(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnas.core import RECOMMENDATIONS_FORMAT, InputError, replace_file, writing
+from attnas.core import RECOMMENDATIONS_FORMAT, AttnasError, read, write_checked, writing
 
 if TYPE_CHECKING:
     from attnas.search_space import Architecture, SearchSpace
@@ -69,10 +69,9 @@ def write_found(found: Found, facts: Mapping[str, Any], file: Path) -> None:
             for architecture, metrics in found.measured.items()
         ],
     }
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     with writing(file, named=False):
         file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, text.encode())
+    write_checked(file, content)
 
 
 def read_found(
@@ -82,7 +81,7 @@ def read_found(
     if not file.exists():
         return None
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read(file)
         if content["format"] != RECOMMENDATIONS_FORMAT or content["facts"] != _plain(facts):
             note(f"{file} is of other settings or data: it is not used.")
             return None
@@ -94,7 +93,7 @@ def read_found(
             {architecture: entry["metrics"] for architecture, entry in measured},
             frozenset(architecture for architecture, entry in measured if entry["rejected"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, InputError) as error:
+    except (ValueError, KeyError, TypeError, AttnasError) as error:
         note(f"{file} is damaged and not used ({error}): the search on the supernet is repeated.")
         return None
 

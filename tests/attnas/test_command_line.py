@@ -16,7 +16,7 @@ from attnas.results import Run
 COMMANDS = {
     "init", "search", "pareto", "dashboard", "show", "report", "export", "export_space", "train",
     "confirm", "compare", "blocks", "strategies", "devices", "profile", "inspect",
-    "schema",
+    "schema", "check",
 }  # fmt: skip
 
 

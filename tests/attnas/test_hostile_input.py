@@ -79,6 +79,20 @@ def test_depth_aliases_sizes_and_counts_have_limits(said, text, message):
     assert len(err.encode()) <= LONGEST
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("data: {source: digits, train: .inf}", "data.train"),
+        ("strategy: {name: evolution, rate: [1, -.inf]}", "strategy.rate[1]"),
+        ("device: {name: torch-cpu, x: {y: .nan}}", "device.x.y"),
+    ],
+)
+def test_numbers_that_are_not_finite_are_refused_wherever_they_stand(said, text, key):
+    code, err = said(text)
+    assert code == 2
+    assert err.startswith(f"attnas: c.yaml: {key}: must be a finite number, not ")
+
+
 def test_of_many_wrong_keys_five_are_named(said):
     code, err = said("\n".join(f"k{i}: 1" for i in range(40_000)))
     assert code == 2

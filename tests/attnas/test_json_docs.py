@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from attnas.core import METRICS, ItemScores, TrainingResult
 from attnas.entry import run_command
-from attnas.results import Confirmation, Confirmed, ConfirmedScore, Run
+from attnas.results import Confirmation, Confirmed, ConfirmedScore, Difference, Run
 from attnas.search_loop import search
 
 ASSETS = Path(__file__).parents[1] / "results/assets"
@@ -135,6 +136,11 @@ def test_show_has_the_documented_keys_of_every_kind_of_decision(capsys):
     assert {row["kind"] for row in shown["decisions"]} == set(of_kind)
     for row in shown["decisions"]:
         assert list(row) == [*keys("show: decisions"), *of_kind[row["kind"]]]
+
+
+def test_check_has_the_documented_keys(printed):
+    assert list(json.loads(printed("check", "one", "--json"))) == keys("check")
+    assert [field.name for field in fields(Difference)] == keys("check: differences")
 
 
 def test_compare_has_the_documented_keys(printed):

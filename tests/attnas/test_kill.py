@@ -68,7 +68,7 @@ def test_30_kills_at_random_moments_lose_and_double_nothing(config, whole, tmp_p
     for _ in range(KILLS):
         child = forked(config, tmp_path / "runs")
         # half of them at once, where a run is made or opened; the others after a trial
-        moment = rng.uniform(0.0, 0.3)
+        moment = rng.uniform(0.0, 0.1)
         until = time.monotonic() + moment
         while time.monotonic() < until and os.waitpid(child, os.WNOHANG) == (0, 0):
             time.sleep(0.01)

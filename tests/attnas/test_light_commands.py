@@ -40,7 +40,8 @@ def runs(tmp_path_factory, table):
         (["strategies"], ("optuna",)),  # whose samplers are listed
         (["devices"], ("torch",) if torch.cuda.is_available() else ()),
         (["blocks"], ()),
-        (["pareto", "a"], ("pandas",)),
+        (["pareto", "a"], ()),
+        (["check", "a"], ()),
         (["show", "a", "3"], ()),
         (["export", "a", "-o", "best.yaml"], ()),
         (["compare", "a", "b"], ()),

@@ -5,6 +5,7 @@ from itertools import islice, product
 
 import pytest
 
+from attnas.core import read
 from attnas.results import pareto_table, ranking_reliability, write_ranking_reliability
 from attnas.search_space import Architecture
 
@@ -47,7 +48,7 @@ def test_recommendations_of_either_format_are_compared_with_the_trainings(ranked
     assert found.by_loss.pairs == found.by_metric.pairs == ENOUGH
     assert found.by_loss.tau == pytest.approx(1)
     write_ranking_reliability(run)
-    kept = json.loads((run.checkpoints / "oneshot" / "ranking_reliability.json").read_text())
+    kept = read(run.checkpoints / "oneshot" / "ranking_reliability.json")
     assert kept == {
         "metric": "accuracy",
         "tau": pytest.approx(1),

@@ -87,4 +87,4 @@ def test_a_damaged_file_is_named_with_the_remedy(filled, text, said):
         Run.open(filled.folder)
     message = str(caught.value)
     assert message.startswith(f"{file}: the file is damaged: {said}")
-    assert message.endswith("Remove it: the search measures the front again when it is run again.")
+    assert message.endswith("remove it: the search measures the front again when it is run again.")

@@ -18,7 +18,9 @@ from optuna.trial import TrialState
 
 from attnas.core import AttnasError, InputError, ItemScores, Objective, Trial
 from attnas.results import Run
-from attnas.results.storage import TrialStore, decode, encode, shown
+from attnas.results.database import shown
+from attnas.results.storage import TrialStore
+from attnas.results.trial_record import attributes, decode, encode
 from attnas.search_space import (
     Architecture,
     Argument,
@@ -79,7 +81,6 @@ def test_a_trial_comes_back_from_strict_json_as_it_was(trial):
     text = json.dumps(encode(trial), allow_nan=False)
     found = decode(trial.number, json.loads(text), BACKBONE, DECISIONS)
     assert repr(found) == repr(trial)  # NaN is not equal to itself, but reads the same
-    assert found.scores == trial.scores
 
 
 def test_numpy_numbers_are_stored_as_what_they_mean(trial):
@@ -116,9 +117,11 @@ def test_a_store_gives_back_what_was_appended(template, tmp_path_factory, values
             store.append(numbered, values["options"], OBJECTIVES, ["latency_ms <= 1.15x"])
         found = store.load(BACKBONE, DECISIONS)
         assert store.count() == len(stored)
+        assert [trial.scores for trial in found] == [trial.scores for trial in stored]
+        assert list(store.examined()) == [(n, "", True) for n in range(len(stored))]
+        assert store.changed == set()
     written = [decode(n, encode(trial), BACKBONE, DECISIONS) for n, trial in enumerate(stored)]
     assert list(map(repr, found)) == list(map(repr, written))
-    assert [trial.scores for trial in found] == [trial.scores for trial in stored]
 
 
 def test_optuna_sees_params_values_states_and_constraints(file, append, trial, values):
@@ -210,6 +213,14 @@ def test_a_database_that_is_none_any_more_says_so(file, damage, said):
     assert str(caught.value) == f"{file}: {said}"
 
 
+def test_a_schema_that_is_no_text_any_more_is_a_damaged_database(file):
+    content = file.read_bytes()
+    assert b"CREATE TABLE trials" in content
+    file.write_bytes(content.replace(b"CREATE TABLE trials", b"CREATE TABLE \xa8\xff\xa8"))
+    with pytest.raises(AttnasError, match="the database is damaged"):
+        TrialStore(file, "small").load(BACKBONE, STAGES)
+
+
 def test_a_database_without_the_study_says_so(file):
     with pytest.raises(AttnasError) as caught:
         TrialStore(file, "other")
@@ -227,16 +238,86 @@ def test_a_trial_that_attnas_did_not_write_is_named(file):
     )
 
 
-def test_a_trial_that_lacks_an_entry_is_named(file, append, trial):
+def rewritten(file, change, *, key="trial"):
+    """Changes the text of all trials by SQL."""
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(
+            f"UPDATE trial_user_attributes SET value_json = {change} WHERE key = ?", (key,)
+        )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "replace(value_json, 'epochs', 'e')",
+        "replace(value_json, '\"epochs\": 6', '\"epochs\": 7')",
+        "'no JSON'",
+        "'[]'",
+        "x'ff00'",
+        "7",
+    ],
+)
+def test_a_changed_trial_stands_as_failed_and_the_others_as_they_were(file, append, trial, change):
     with closing(TrialStore(file, "small")) as store:
         append(store, trial(0))
+        rewritten(file, change)
+        append(store, trial(1))
+        first, second = store.load(BACKBONE, STAGES)
+        assert store.changed == {0}
+        assert (first.state, first.metrics, first.scores) == ("failed", {}, None)
+        assert second == trial(1)
+        assert [n for n, what, _ in store.examined() if what] == [0]
+
+
+def test_a_trial_without_its_checksum_was_changed(file, append, trial):
+    with closing(TrialStore(file, "small")) as store:
+        append(store, trial(0))
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DELETE FROM trial_user_attributes WHERE key = 'checksum'")
+    with closing(TrialStore(file, "small")) as store:
+        store.load(BACKBONE, STAGES)
+        assert store.changed == {0}
+
+
+def test_trials_that_changed_places_are_no_longer_what_was_written(file, append, trial):
+    with closing(TrialStore(file, "small")) as store:
+        for number in range(3):
+            append(store, trial(number))
         with closing(sqlite3.connect(file)) as connection, connection:
-            connection.execute(
-                "UPDATE trial_user_attributes SET value_json = replace(value_json, 'epochs', 'e')"
-            )
-        with pytest.raises(AttnasError) as caught:
-            store.load(BACKBONE, STAGES)
-    assert str(caught.value) == f"{file}: trial 0 is damaged ('epochs'). Restore a copy."
+            for before, after in ((1, 99), (2, 1), (99, 2)):
+                connection.execute(f"UPDATE trials SET number = {after} WHERE number = {before}")
+        store.load(BACKBONE, STAGES)
+        assert store.changed == {1, 2}
+
+
+@pytest.mark.parametrize("key", ["scores", "details"])
+def test_changed_scores_and_details_are_named_and_not_used(file, append, trial, key):
+    with closing(TrialStore(file, "small")) as store:
+        append(store, trial(0))
+        told = store.details(trial(0))
+        rewritten(file, "replace(value_json, 'A', 'B') || ' '", key=key)
+        [found] = store.load(BACKBONE, STAGES)
+        assert found.metrics == trial(0).metrics
+        assert list(store.examined()) == [(0, f"its {key} are not as they were written.", True)]
+        assert store.details(found) == told  # from the network itself
+        if key == "scores":
+            with pytest.raises(AttnasError, match="the scores of trial 0 were changed"):
+                found.scores.content  # noqa: B018
+
+
+def test_scores_are_read_when_they_are_looked_at(file, append, trial, monkeypatch):
+    with closing(TrialStore(file, "small")) as store:
+        for number in range(3):
+            append(store, trial(number))
+        read = []
+        monkeypatch.setattr(
+            type(store.stored), "scores", lambda self, number: read.append(number) or attributes(
+                trial(number))["scores"]
+        )  # fmt: skip
+        found = store.load(BACKBONE, STAGES)
+        assert read == []
+        assert found[2].scores == trial(2).scores
+        assert read == [2]
 
 
 @pytest.fixture
