@@ -9,8 +9,6 @@ from attnas.search_space import Architecture
 if TYPE_CHECKING:
     from torch import nn
 
-from .starting_weights import trained
-
 
 def build(
     source: str | Path | Architecture,
@@ -37,6 +35,8 @@ def build(
     if not isinstance(source, Architecture):
         source, _ = load_export(source, trust=trust)
     if weights is not None:
+        from .starting_weights import trained
+
         return trained(source, Path(weights), key="weights")
     return build_architecture(source, seed=seed)
 

@@ -56,7 +56,7 @@ _LOADED = "import alembic, optuna, sqlalchemy, torch, attnas.live, attnas.search
 STEPS = {
     "open": "import attnas; run = attnas.load_run('many')",
     "pareto": _COMMAND.format(arguments=["pareto", "many"]),
-    "show": _COMMAND.format(arguments=["show", "many", "5"]),
+    "show": _COMMAND.format(arguments=["show", "many", "1"]),
     "export": _COMMAND.format(arguments=["export", "many", "-o", "best.yaml"]),
     "frame": "import attnas; attnas.load_run('many').frame()",
     "report": _COMMAND.format(arguments=["report", "many", "-o", "report.html"]),

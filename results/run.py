@@ -1,6 +1,5 @@
 """A run: a folder with the config, the facts and the trials of one search."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -23,24 +22,19 @@ from attnas.core import (
     import_plugins,
     knee,
     locked,
-    mark_of,
     merged,
     share_of_box,
-    to_json,
-    write_checked,
-    writing,
 )
 from attnas.search_space import Architecture, Backbone, decision_from_dict
 
 from . import record as on_disk
-from .database import check_storage
-from .database_url import without_literals
 from .display import Shown
 from .front import best, box_of, front, hypervolume_over_trials, losses
 from .front_table import Front, pareto_table
 from .headline import headline, summary
 from .integrity import Changes
-from .record import CHECKPOINTS, CONFIG_FILE, ENVIRONMENT_FILE, RUN_FILE, TRIALS_FILE
+from .new_run import write_new
+from .record import CHECKPOINTS, CONFIG_FILE, ENVIRONMENT_FILE, RUN_FILE
 from .remeasured import Remeasured, overlaid, read_remeasured, write_remeasured
 from .rows import nothing_feasible
 from .statistics import PairedDifference
@@ -116,33 +110,7 @@ class Run(Shown):
             InputError: the folder holds a run, or the URL is wrong.
             AttnasError: folder or database cannot be written.
         """
-        folder = Path(folder)
-        if cls.exists(folder):
-            raise InputError("there is a run in this folder already.", file=str(folder))
-        config = json.loads(to_json(config))  # tuples are lists from now on
-        if storage is not None:
-            check_storage(storage)
-            storage = without_literals(storage)
-            if "storage" in config:
-                config = {**config, "storage": storage}
-        record = on_disk.new_record(folder, facts, storage)
-        if (mark := mark_of(record["facts"], config)) is not None:
-            record[MARK] = mark
-        with writing(folder):
-            (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-        with locked(folder):
-            if cls.exists(folder):  # since the look above, by another process
-                raise InputError("there is a run in this folder already.", file=str(folder))
-            write_checked(folder / CONFIG_FILE, config)
-            write_checked(folder / ENVIRONMENT_FILE, environment)
-            if storage is None:
-                with writing(folder):
-                    for left in folder.glob(f"{TRIALS_FILE}*"):  # no run.json: nothing in it
-                        left.unlink()
-            objectives = [Objective(m, d) for m, d in facts["objectives"].items()]
-            place = on_disk.place_of_trials(folder, storage, create=True)
-            TrialStore.create(place, record["study"], objectives, record["mark"]).close()
-            write_checked(folder / RUN_FILE, record)  # last: only now it is a run
+        write_new(Path(folder), config, facts, environment, storage)
         return cls.open(folder)
 
     @classmethod

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .edits import Mode
 
-_INSERTED = "attnas_inserted"  # an attribute of what was put in
+_INSERTED = "is_inserted"  # an attribute of what was put in
 
 
 class Before(nn.Module):

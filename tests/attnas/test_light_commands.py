@@ -69,3 +69,11 @@ def test_what_a_run_keeps_of_a_trial_is_what_its_network_tells(runs):
 def test_the_kept_figures_of_the_blocks_are_current():
     """If not: `python -c "from attnas.block_listing import write_figures as w; w()"`."""
     assert json.loads(FIGURES.read_text("utf-8")) == figures()
+
+
+def test_a_run_is_opened_from_python_without_a_large_library(runs):
+    script = "import sys, attnas; attnas.load_run('a').front(); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=runs, capture_output=True, text=True, check=True
+    )
+    assert [name for name in LARGE if name in done.stdout.split()] == []

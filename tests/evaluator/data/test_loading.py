@@ -91,7 +91,8 @@ def problem(*args, **kwargs) -> str:
 
 
 def test_the_sources_are_those_of_the_folder():
-    assert list(SOURCES) == ["digits", "folder", "image_masks", "npz", "parquet", "shapes"]
+    images = ["digits", "folder", "image_masks", "npz", "parquet", "shapes"]
+    assert list(SOURCES) == [*images, "signals"]
 
 
 def test_digits_are_the_embedded_images_on_a_scale_of_256():

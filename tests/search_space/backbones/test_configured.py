@@ -75,7 +75,8 @@ def test_a_description_that_does_not_fit_the_network_is_refused(own_module):
     own = {"factory": f"{own_module(OWN)}:Two", "arguments": {"sizes": [3, 4]}}
     key = "search_space.backbone"
     assert message(**own, stages={"body": {**STAGES["body"], "units": ["boddy.*"]}}) == (
-        f"{key}.stages.body.units[0]: the network has no module 'boddy.*'. Did you mean 'body.1'?"
+        f"{key}.stages.body.units[0]: the network has no module 'boddy.*'. Did you mean 'body.1', "
+        "'body.0' or 'body'?"
     )
     assert message(**own, stages={"body": {**STAGES["body"], "units": ["head"]}}) == (
         f"{key}.stages.body.sites.post: a block at the module 'head' gets a tensor of shape "
