@@ -31,12 +31,13 @@ def nothing_differs(run: "Run") -> str:
     scores = [trial.scores for trial in chosen if trial.scores is not None]
     if len(scores) < FEWEST or len({(s.metric, s.items, s.kind) for s in scores}) > 1:
         return ""
-    marked = any(not difference.within_noise for difference in run.differences.values())
+    if any(not difference.within_noise for difference in run.differences.values()):
+        return ""  # and no scores are read for it
     try:
         p_value = difference_p_value(scores)
     except AttnasError:  # scores that cannot be read, of which the run tells
         return ""
-    if marked or p_value <= LEVEL:
+    if p_value <= LEVEL:
         return ""
     return (
         f"The {len(scores)} trials compared are all within noise of each other (p = {p_value:.2f}, "

@@ -11,7 +11,10 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from wsgiref.util import setup_testing_defaults
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attnas import published
 from attnas.dashboard import Dashboard
@@ -140,6 +143,40 @@ def test_a_request_that_is_none_is_answered_and_the_server_stays(server, sent, c
         answer = client.recv(100)
     assert answer[:9] in (b"HTTP/1.0 ", b"HTTP/1.1 ")
     assert answer[9:10] in (b"2", b"4")
+    assert "trials of replayed" in get(server.url)
+    assert capfd.readouterr() == ("", "")
+
+
+_words = st.binary(min_size=1, max_size=40).map(lambda raw: raw.replace(b"\n", b""))
+_names = st.sampled_from(
+    [b"Host", b"Content-Length", b"Transfer-Encoding", b"Connection", b"Expect", b"Cookie", b"X"]
+)
+
+
+@st.composite
+def requests(draw):
+    """Requests of which any part may be anything; a line ends where it should."""
+    method = draw(st.sampled_from([b"GET", b"HEAD", b"POST", b"OPTIONS"]) | _words)
+    known = st.sampled_from([b"/", b"/content", b"/content?since=", b"/plotly.js", b"*"])
+    target = draw(known | _words) + draw(st.just(b"") | _words)
+    version = draw(st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2"]) | _words)
+    values = st.sampled_from([b"localhost", b"0", b"-1", b"9" * 30, b"chunked", b"close"]) | _words
+    headers = draw(st.lists(st.tuples(_names | _words, values), max_size=6))
+    lines = [b" ".join((method, target, version)), *(b": ".join(pair) for pair in headers)]
+    return b"\r\n".join([*lines, b"", draw(st.binary(max_size=60))])
+
+
+def test_no_request_stops_the_server_or_prints_anything(server, capfd):
+    @hypothesis.settings(max_examples=150, deadline=None, derandomize=True)
+    @given(requests())
+    def sent(request):
+        with socket.create_connection(server.server_address, timeout=20) as client:
+            client.sendall(request)
+            client.shutdown(socket.SHUT_WR)
+            answer = client.recv(100)
+        assert not answer or answer[9:10] in (b"2", b"4")
+
+    sent()
     assert "trials of replayed" in get(server.url)
     assert capfd.readouterr() == ("", "")
 
