@@ -1,7 +1,6 @@
 """Brief training and scoring of a network."""
 
 import math
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,12 +23,14 @@ from attnas.core import (
 )
 from attnas.search_space import Checkpoint, Stateful
 
+from .batch_norms import settle
 from .batches import Batches, network_seed, safe_layout
 from .data import Data, Pool
 from .fine_tuning import freeze
 from .optimizer import make_optimizer, set_rate
 from .precision import autocast, resolved_precision
 from .recipe import Recipe, half_epochs
+from .reproducible import reproducible
 from .tasks import Task
 from .tasks.task import Loss
 from .views import predicted
@@ -121,7 +122,8 @@ def train(
 
     A training that stops before `schedule_epochs` while images are still of half the side is
     scored on such images, the only ones that its weights and batch norms know; `half_size` of
-    the result says so.
+    the result says so. Batch norms that have seen too few steps are settled first
+    (`batch_norms.settle`).
 
     Args:
         epochs: instead of the recipe's.
@@ -147,7 +149,11 @@ def train(
     planned = [_Epoch(seed, n, schedule, small_epochs) for n in range(epochs)]
     losses = _train_epochs(network, recipe, setting, planned, on_epoch, checkpoint)
     half_size = epochs < schedule and epochs <= small_epochs
-    with _failures(), _reproducible(setting.device):
+    whole = epochs if half_size else epochs - min(epochs, small_epochs)
+    with _failures(), reproducible(setting.device):
+        steps = whole * len(setting.batches)
+        with setting.autocast():
+            settle(network, data, setting.batches, steps=steps, small=half_size)
         figures, scores = _score(network, getattr(data, split), setting, metrics, small=half_size)
     _check_finite(figures, f"the {split} loss")
     return TrainingResult(
@@ -178,7 +184,7 @@ def evaluate(
         TrainingFailed: memory or time is used up, or the network raises.
     """
     setting = _setting(network, data, task, recipe, device, time.monotonic())
-    with _failures(), _reproducible(setting.device):
+    with _failures(), reproducible(setting.device):
         setting.place(network)
         figures, scores = _score(network, pool, setting, metrics)
     return TrainingResult(figures, 0.0, {scores.metric: interval_of(scores)}, scores)
@@ -219,15 +225,16 @@ def _train_epochs(
     checkpoint: Checkpoint | None,
 ) -> list[float]:
     """Trains the planned epochs that the checkpoint does not hold; every epoch's mean loss."""
-    with _failures(), _reproducible(setting.device):
+    with _failures(), reproducible(setting.device):
         setting.place(network)
         loss_of = setting.task.loss(setting.data, str(setting.device))
         moved = _Moved.of(network, recipe)
+        moved.train()
         parts = moved.parts()
         done = checkpoint.restore(parts, at_most=len(planned)) if checkpoint else []
     written = time.monotonic()
     for epoch in planned[len(done) :]:
-        with _failures(_SMALL_NOTE if epoch.small else ""), _reproducible(setting.device):
+        with _failures(_SMALL_NOTE if epoch.small else ""), reproducible(setting.device):
             loss = _train_epoch(moved, loss_of, recipe, setting, epoch)
         done.append(loss)
         last = epoch is planned[-1] and len(done) < epoch.count
@@ -366,29 +373,3 @@ def _failures(note: str = "") -> Iterator[None]:
             raise TrainingFailed("out of memory", first_line(error)) from error
         reason = f"{type(error).__name__}: {first_line(error)}{note}"
         raise TrainingFailed("raised", reason) from error
-
-
-@contextmanager
-def _reproducible(device: torch.device) -> Iterator[None]:
-    """Leaves the global generators as they were; on CUDA, deterministic kernels.
-
-    torch warns of an operator that has none such. cuBLAS is deterministic if its workspace is
-    fixed, which it reads from the environment when the process first uses it.
-    """
-    if device.type == "cpu":  # its kernels are deterministic for a given number of threads
-        with torch.random.fork_rng(devices=[]):
-            yield
-        return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    cudnn = torch.backends.cudnn
-    asked = torch.are_deterministic_algorithms_enabled()
-    warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    before = cudnn.deterministic, cudnn.benchmark
-    cudnn.deterministic, cudnn.benchmark = True, False
-    torch.use_deterministic_algorithms(True, warn_only=warned or not asked)
-    try:
-        with torch.random.fork_rng(device_type=device.type):
-            yield
-    finally:
-        cudnn.deterministic, cudnn.benchmark = before
-        torch.use_deterministic_algorithms(asked, warn_only=warned)

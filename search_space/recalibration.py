@@ -9,24 +9,29 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
+def recalibrate(
+    network: nn.Module, batches: Iterable[Tensor], norms: Iterable[nn.Module] | None = None
+) -> None:
     """Estimates the running statistics of the batch norms that the network runs, from scratch.
 
-    Mean and variance become those of all batches (N, C, H, W) together, by fvcore's
-    `update_bn_stats`, as Yu and Huang 2019 do for paths of a shared network (Universally
-    slimmable networks, arXiv:1903.05134). All else is in eval mode meanwhile; modes and momenta
-    are put back. Norms that are not run keep their statistics.
+    Of all of them, or of `norms` alone. Mean and variance become those of all batches (N, ...)
+    together, by fvcore's `update_bn_stats`, as Yu and Huang 2019 do for paths of a shared network
+    (Universally slimmable networks, arXiv:1903.05134). All else is in eval mode meanwhile; modes
+    and momenta are put back. Norms that are not run keep their statistics, and all do if the
+    network raises.
     """
     modes = {module: module.training for module in network.modules()}
-    norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    before = [[buffer.clone() for buffer in norm.buffers(recurse=False)] for norm in norms]
+    chosen = network.modules() if norms is None else norms
+    moved = [m for m in chosen if isinstance(m, _BatchNorm) and m.track_running_stats]
+    before = [[buffer.clone() for buffer in norm.buffers(recurse=False)] for norm in moved]
     network.eval()
-    for norm in norms:
+    for norm in moved:
         norm.train()
     given, guarded = list(batches), _Guarded(network)
     update_bn_stats(guarded, given, num_iters=len(given))
-    for norm, statistics in zip(norms, before, strict=True):
-        if torch.equal(norm.num_batches_tracked, statistics[-1]):  # type: ignore[arg-type]
+    for norm, statistics in zip(moved, before, strict=True):
+        run = not torch.equal(norm.num_batches_tracked, statistics[-1])  # type: ignore[arg-type]
+        if not run or guarded.raised is not None:
             for buffer, value in zip(norm.buffers(recurse=False), statistics, strict=True):
                 buffer.copy_(value)
     for module, training in modes.items():

@@ -15,7 +15,8 @@ from attnas.core import METRICS, ItemScores, TrainingResult, register_metric
 from attnas.evaluator import Data, Pool, interval_of, load_data, make_task
 from attnas.evaluator.data.statistics import channel_statistics
 from attnas.evaluator.recipe import Recipe, one_cycle
-from attnas.evaluator.training import TrainingFailed, _reproducible, evaluate, train
+from attnas.evaluator.reproducible import reproducible
+from attnas.evaluator.training import TrainingFailed, evaluate, train
 from attnas.search_space import Checkpoint
 
 TASK = make_task("classification", {})
@@ -645,7 +646,7 @@ def test_inputs_that_are_no_images_are_trained_on(shape):
 def test_cuda_trains_with_deterministic_kernels_and_leaves_the_settings_as_they_were():
     # fork_rng has nothing to keep where there is no GPU, so this runs on any machine
     before = torch.are_deterministic_algorithms_enabled()
-    with _reproducible(torch.device("cuda")):
+    with reproducible(torch.device("cuda")):
         assert torch.are_deterministic_algorithms_enabled()
         assert torch.is_deterministic_algorithms_warn_only_enabled()
         assert torch.backends.cudnn.deterministic
