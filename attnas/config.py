@@ -129,7 +129,7 @@ class BudgetConfig(Section):
     trials: int | None = Field(
         40,
         ge=1,
-        description="trainings, that of the plain backbone included; no bound if `epochs` is given",
+        description="trainings, that of the plain backbone included; no bound if another is given",
     )
     epochs: int | None = Field(
         None, ge=1, description="epochs over all trainings; one that goes on counts what it adds"
@@ -138,8 +138,9 @@ class BudgetConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _epochs_instead_of_trials(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("epochs") is not None:
+    def _another_instead_of_trials(cls, given: Any) -> Any:
+        others = ("epochs", "hours")
+        if isinstance(given, dict) and any(given.get(name) is not None for name in others):
             return {"trials": None, **given}
         return given
 

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from attnas.core import InputError
 
+from .drawn_options import check_noise, check_whole_number
 from .pool import Pool, Pools
 from .registry import register_source
 
@@ -86,12 +87,8 @@ def _inside(
 
 
 def _check(items: int, size: int, targets: str, noise: float) -> None:
-    for name, value, least in (("items", items, 10), ("size", size, _SMALLEST)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(
-                f"cannot be {value!r}. Write a whole number from {least} up.", key=f"data.{name}"
-            )
+    check_whole_number("items", items, 10)
+    check_whole_number("size", size, _SMALLEST)
     if targets not in TARGETS:
         raise InputError(f"cannot be {targets!r}. Write {', '.join(TARGETS)}.", key="data.targets")
-    if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise <= 10:
-        raise InputError(f"cannot be {noise!r}. Write a number from 0 to 10.", key="data.noise")
+    check_noise(noise)

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attnas.core import InputError
-
+from .drawn_options import check_noise, check_whole_number
 from .pool import Pool, Pools
 from .registry import register_source
 
@@ -33,7 +32,10 @@ def signals(
         noise: standard deviation of the noise, where patterns have amplitudes up to 1.
         seed: draws all of it.
     """
-    _check(items, channels, length, noise)
+    check_whole_number("items", items, 10)
+    check_whole_number("channels", channels, 1)
+    check_whole_number("length", length, _SHORTEST)
+    check_noise(noise)
     rng = np.random.default_rng(seed)
     labels = rng.integers(len(KINDS), size=items)
     inputs = rng.normal(0, noise, (items, channels, length))
@@ -65,17 +67,3 @@ def _pattern(kind: int, extent: int, rng: np.random.Generator) -> Signal:
     low, high = {"tone": (high, high), "falling": (high, low / 2)}.get(name, (low / 2, high))
     cycles = low * samples + (high - low) * samples**2 / (2 * extent)
     return np.asarray(np.sin(2 * np.pi * cycles + phase))
-
-
-def _check(items: int, channels: int, length: int, noise: float) -> None:
-    for name, value, least in (
-        ("items", items, 10),
-        ("channels", channels, 1),
-        ("length", length, _SHORTEST),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(
-                f"cannot be {value!r}. Write a whole number from {least} up.", key=f"data.{name}"
-            )
-    if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise <= 10:
-        raise InputError(f"cannot be {noise!r}. Write a number from 0 to 10.", key="data.noise")

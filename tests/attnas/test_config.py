@@ -63,8 +63,9 @@ def test_an_entry_of_the_wrong_kind_is_told_in_plain_words(content, said):
     assert error_of(content) == f"cpu.yaml: {said}"
 
 
-def test_a_budget_of_epochs_stands_for_that_of_trials_unless_both_are_given():
+def test_a_budget_of_epochs_or_hours_stands_for_that_of_trials_unless_both_are_given():
     assert parse_config({"budget": {"epochs": 90}}).budget.trials is None
+    assert parse_config({"budget": {"hours": 2}}).budget.trials is None
     assert parse_config({"budget": {"epochs": 90, "trials": 9}}).budget.trials == 9
     assert parse_config({}).budget.trials == 40
 
