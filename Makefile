@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := dev,ray,nni,onnx,postgresql,dashboard
+EXTRAS := dev,ray,nni,onnx,picture,postgresql,dashboard
 INSTALLED := $(VENV)/installed
 TYPES := build/types/attnas
 

@@ -122,6 +122,9 @@ def pareto(
     run: RunName,
     runs: Runs = Path("runs"),
     trust: Trusted = False,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Draw it to a .svg, .pdf or .png file.")
+    ] = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
@@ -129,7 +132,10 @@ def pareto(
     from attnas import results
 
     loaded = open_run(run, runs, trust)
-    if as_json:
+    if picture is not None:
+        results.write_picture(loaded, picture)
+        say(f"Wrote {picture}.")
+    elif as_json:
         print(json.dumps(results.pareto_rows(loaded), indent=2))
     elif as_csv:
         print(results.pareto_frame(loaded).to_csv(index=False), end="")

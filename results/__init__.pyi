@@ -25,6 +25,7 @@ from .integrity import Checked as Checked
 from .integrity import Difference as Difference
 from .integrity import check as check
 from .model_card import model_card as model_card
+from .picture import write_picture as write_picture
 from .proxies import proxies_text as proxies_text
 from .proxies import proxy_correlations as proxy_correlations
 from .ranking_reliability import ranking_reliability as ranking_reliability

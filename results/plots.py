@@ -1,8 +1,6 @@
 """Figures of a run, drawn with plotly."""
 
 import html
-import math
-import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -10,18 +8,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from attnas.core import Objective, Trial, Z, described, epochs_text, excess_text, in_order
+from attnas.core import Objective, Trial, described, epochs_text, excess_text, in_order
 
-from .rows import plain_metrics, recommended
+from .bounds import bounds
+from .roles import (
+    BLUE,
+    GREEN,
+    GREY,
+    NOT_TRAINED,
+    ORANGE,
+    RED,
+    below,
+    error_bar,
+    known,
+    roles,
+    step_line,
+)
 
 if TYPE_CHECKING:
     from .run import Run
 
-# after Okabe and Ito (2008), told apart by the colour-blind; of a lightness for any ground
-BLUE, ORANGE, GREEN, RED, GREY = "#2F86C9", "#E69F00", "#009E73", "#D55E00", "#8A8A8A"
-
+STYLES: dict[str, dict[str, Any]] = {
+    "breaks a constraint": {"color": GREY, "symbol": "x", "size": 7, "opacity": 0.5},
+    "dominated": {"color": BLUE, "symbol": "circle", "size": 7, "opacity": 0.5},
+    "front": {"color": BLUE, "symbol": "circle", "size": 10},
+    "baseline": {"color": ORANGE, "symbol": "diamond", "size": 11},
+    "plain backbone": {"color": ORANGE, "symbol": "square", "size": 11},
+    "recommended": {"color": GREEN, "symbol": "star", "size": 16},
+}
 WEBGL_FROM = 1_000  # trials
-_BOUND = re.compile(r"(?P<op><=|>=) *(?P<number>[0-9.eE+-]+)(?P<relative>x?)")
 
 
 def front_figures(run: "Run") -> list[go.Figure]:
@@ -93,29 +108,13 @@ def hover(run: "Run", trial: Trial) -> str:
     return f"{bold}<br>{escaped}" if escaped else bold
 
 
-def bounds(run: "Run") -> dict[str, float]:
-    """The run's constraints by metric, those relative to the plain backbone resolved.
-
-    A relative one is left out while the plain backbone's figure is not known.
-    """
-    plain = plain_metrics(run)
-    found = {}
-    for name, text in run.facts["constraints"].items():
-        matched = _BOUND.fullmatch(str(text).strip())
-        if matched is None or (matched["relative"] and name not in plain):
-            continue
-        found[name] = float(matched["number"]) * (plain[name] if matched["relative"] else 1.0)
-    return found
-
-
 def _plane(run: "Run", x: Objective, y: Objective, *, line: bool) -> go.Figure:
     figure = go.Figure()
     front = run.front()
-    groups = _groups(run, front)
-    for name, (trials, style) in groups.items():
+    for name, trials in roles(run, front).items():
         placed = [t for t in trials if _known(t, x) and _known(t, y)]
         if placed:
-            figure.add_trace(_markers(run, placed, x, y, name, style))
+            figure.add_trace(_markers(run, placed, x, y, name, STYLES[name]))
     if line and front:
         figure.add_trace(_staircase(front, x, y))
     untrained = [t for t in run.trials if t.state == "infeasible" and _known(t, x)]
@@ -137,36 +136,6 @@ def _plane(run: "Run", x: Objective, y: Objective, *, line: bool) -> go.Figure:
         if objective.described.format == "percent":
             axis(tickformat=".1%")
     return figure
-
-
-def _groups(run: "Run", front: Sequence[Trial]) -> dict[str, tuple[list[Trial], dict[str, Any]]]:
-    """The trials by the role in which they are drawn, the faintest first."""
-    best = recommended(run)
-    on_front = {trial.number for trial in front}
-    baselines = {trial.number for trial in run.baselines.values()}
-    roles: dict[str, tuple[list[Trial], dict[str, Any]]] = {
-        "breaks a constraint": ([], {"color": GREY, "symbol": "x", "size": 7, "opacity": 0.5}),
-        "dominated": ([], {"color": BLUE, "symbol": "circle", "size": 7, "opacity": 0.5}),
-        "front": ([], {"color": BLUE, "symbol": "circle", "size": 10}),
-        "baseline": ([], {"color": ORANGE, "symbol": "diamond", "size": 11}),
-        "plain backbone": ([], {"color": ORANGE, "symbol": "square", "size": 11}),
-        "recommended": ([], {"color": GREEN, "symbol": "star", "size": 16}),
-    }
-    for trial in run.candidates:
-        if trial.state != "complete":
-            continue
-        if best is not None and trial.number == best.number:
-            role = "recommended"
-        elif trial.architecture.is_plain:
-            role = "plain backbone"
-        elif not trial.feasible:
-            role = "breaks a constraint"
-        elif trial.number in baselines:
-            role = "baseline"
-        else:
-            role = "front" if trial.number in on_front else "dominated"
-        roles[role][0].append(trial)
-    return roles
 
 
 def _markers(
@@ -207,30 +176,15 @@ def _texts(run: "Run", trials: Sequence[Trial]) -> dict[str, Any]:
 def _bars(
     run: "Run", trials: Sequence[Trial], objective: Objective, *, visible: bool
 ) -> dict[str, Any]:
-    """95 % error bars; those of scores are of the paired difference to the plain backbone."""
-    up, down = [], []
-    for trial in trials if visible else ():
-        value = trial.metrics[objective.metric]
-        half = 0.0
-        difference = None
-        if objective.metric == run.scored:
-            difference = run.differences.get(trial.number)
-        if difference is not None:
-            half = Z * difference.standard_error
-        elif objective.metric in trial.intervals:
-            low, high = trial.intervals[objective.metric]
-            up.append(max(0.0, high - value))
-            down.append(max(0.0, value - low))
-            continue
-        up.append(half)
-        down.append(half)
-    if not visible or not any(up + down):
+    """95 % error bars."""
+    bars = [error_bar(run, trial, objective.metric) for trial in trials] if visible else []
+    if not any(down or up for down, up in bars):
         return {"visible": False}
     return {
         "type": "data",
         "symmetric": False,
-        "array": up,
-        "arrayminus": down,
+        "array": [up for _, up in bars],
+        "arrayminus": [down for down, _ in bars],
         "visible": True,
         "thickness": 1,
         "width": 3,
@@ -239,10 +193,10 @@ def _bars(
 
 def _staircase(front: Sequence[Trial], x: Objective, y: Objective) -> go.Scatter:
     """The line between what the front dominates and what nothing reached."""
-    corners = sorted((t.metrics[x.metric], t.metrics[y.metric]) for t in front)
+    along, up = step_line(front, x.metric, y.metric)
     return go.Scatter(
-        x=[corner[0] for corner in corners],
-        y=[corner[1] for corner in corners],
+        x=along,
+        y=up,
         mode="lines",
         # up to the next trial nothing better than this one was found, seen from the better side
         line={"shape": "hv" if x.direction == "min" else "vh", "color": BLUE, "width": 1.5},
@@ -255,13 +209,12 @@ def _rug(
     run: "Run", trials: Sequence[Trial], x: Objective, low: float, high: float
 ) -> go.Scatter | go.Scattergl:
     """Trials that a constraint kept from training, as ticks below all others."""
-    below = low - 0.08 * ((high - low) or abs(low) or 1.0)
     return _kind(run)(
         x=[t.metrics[x.metric] for t in trials],
-        y=[below] * len(trials),
+        y=[below(low, high)] * len(trials),
         mode="markers",
         marker={"symbol": "line-ns-open", "color": GREY, "size": 10, "opacity": 0.6},
-        name="not trained (at the bottom)",
+        name=NOT_TRAINED,
         **_texts(run, trials),
     )
 
@@ -269,7 +222,8 @@ def _rug(
 def _over_trials(run: "Run", objective: Objective) -> go.Figure:
     """One objective by trial number, with the best feasible value so far."""
     figure = go.Figure()
-    for name, (trials, style) in _groups(run, run.front()).items():
+    for name, trials in roles(run, run.front()).items():
+        style = STYLES[name]
         placed = [t for t in trials if _known(t, objective)]
         if placed:
             figure.add_trace(
@@ -309,7 +263,7 @@ def _over_trials(run: "Run", objective: Objective) -> go.Figure:
 
 
 def _known(trial: Trial, objective: Objective) -> bool:
-    return math.isfinite(trial.metrics.get(objective.metric, math.nan))
+    return known(trial, objective.metric)
 
 
 def _lay_out(figure: go.Figure, x: str, y: str, *, height: int) -> None:

@@ -215,8 +215,11 @@ def _confirmation(confirmation: Confirmation) -> str:
         f'<tr><th scope="row">plain backbone</th>{number(plain, metric.text(plain))}'
         "<td></td><td></td><td></td></tr>"
     ]
+    names = {trial: name for name, trial in confirmation.baselines.items()}
     for entry, difference in zip(confirmation.front, confirmation.differences, strict=True):
         mark = ", best" if entry.trial == confirmation.winner else ""
+        if entry.trial in names:
+            mark += f", baseline {escape(names[entry.trial])}"
         low, high = difference.interval
         rows.append(
             f'<tr><th scope="row">trial {entry.trial}{mark}</th>'

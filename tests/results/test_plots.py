@@ -3,7 +3,8 @@ import math
 import pytest
 
 from attnas.results import Run
-from attnas.results.plots import bounds, front_figures, hover, hypervolume_figure
+from attnas.results.bounds import bounds
+from attnas.results.plots import front_figures, hover, hypervolume_figure
 
 
 def traces(figure) -> dict:

@@ -115,6 +115,10 @@ def test_a_confirmation_in_the_folder_gives_its_verdict(filled, tmp_path):
     assert "Not confirmed yet" not in read.text
     assert "78.00 %" in read.text
     assert {"class": "status confirmed"} in read.of("p")
+    assert f"trial {found.winner}, best" in read.text
+    placed = replace(found, winner=None, baselines={"se<16>": found.winner})
+    page = Page(report_page(filled, placed))
+    assert f"trial {found.winner}, baseline se<16>" in page.text
     noise = Page(report_page(filled, confirmation(filled, 701)))
     assert {"class": "status open"} in noise.of("p")
 
