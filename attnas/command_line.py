@@ -230,6 +230,7 @@ def confirm(
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Keep each trained network in RUN/weights.")
     ] = False,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Trainings at once.")] = 1,
     runs: Runs = Path("runs"),
     trust: Trusted = False,
     as_json: AsJson = False,
@@ -241,7 +242,13 @@ def confirm(
 
     loaded = open_run(run, runs, trust)
     confirmation = run_confirm(
-        loaded, seeds=seeds, epochs=epochs, data_path=data, keep_weights=keep_weights, say=say
+        loaded,
+        seeds=seeds,
+        epochs=epochs,
+        data_path=data,
+        keep_weights=keep_weights,
+        workers=workers,
+        say=say,
     )
     if as_json:
         print(json.dumps(confirmation.summary(), indent=2))

@@ -31,6 +31,7 @@ from attnas.results import (
 from attnas.search_space import Architecture
 
 from .config import Config, parse_config
+from .confirmation_workers import Share, threads_each, train_ahead
 from .problem import make_problem
 from .setup import in_its_precision, make_start, make_trainer
 
@@ -46,6 +47,7 @@ def confirm(
     epochs: int | None = None,
     data_path: str | None = None,
     keep_weights: bool = False,
+    workers: int = 1,
     say: Say = lambda _: None,
 ) -> Confirmation:
     """Trains front, baselines and plain backbone with new seeds, scored on the test split.
@@ -56,53 +58,95 @@ def confirm(
     `data_path` says where the data are now. With `keep_weights` the trained network of each
     architecture and seed is kept in the run's folder (`weights_file`); trainings that are done,
     but whose weights were not kept, are done again for them. A member of the front whose training
-    fails is left out, and `say` tells of it.
+    fails is left out, and `say` tells of it. Above 1, `workers` trainings go on at once, each in a
+    process of its own; a script that asks for them needs `if __name__ == "__main__":`.
 
     Raises:
-        InputError: fewer than two seeds, a run that replayed a table, or a training of the
-            user's own that gives no scores of items.
+        InputError: fewer than two seeds, no worker, a run that replayed a table, or a training of
+            the user's own that gives no scores of items.
         AttnasError: the run has no front, its data changed, or the training of the winner or
             of the plain backbone failed.
     """
     if seeds < 2:
         raise InputError("a spread needs at least 2 seeds.", key="--seeds")
-    config = _config(run, data_path)
+    if workers < 1:
+        raise InputError("at least 1 is needed.", key="--workers")
     winner = run.best()
-    problem = make_problem(config)
-    data = problem.data
-    if data is not None and data.facts["data_sha256"] != run.facts["data"]["data_sha256"]:
-        raise AttnasError(f"{run.folder}: the data are no longer those of the run.")
-    recipe = config.training
-    epochs = epochs or recipe.epochs
-    recipe = recipe.model_copy(update={"epochs": epochs, "time_limit_s": None})
-    folder = run.checkpoints / "confirm"
-    trainer = make_trainer(
-        config, problem, make_start(config, problem, run.checkpoints), folder, recipe=recipe
+    session = open_session(
+        run, epochs=epochs, data_path=data_path, keep_weights=keep_weights, say=say
     )
     used = {trial.seed for trial in run.trials}
-    fresh = (seed for seed in count(config.seed + 1) if seed not in used)
+    fresh = (seed for seed in count(session.seed + 1) if seed not in used)
     new_seeds = list(islice(fresh, seeds))
     front = [trial for trial in run.front() if not trial.architecture.is_plain]
     numbers = {trial.number for trial in front}
     baselines = {name: trial for name, trial in run.baselines.items() if trial.feasible}
     front += [trial for trial in baselines.values() if trial.number not in numbers]
-    weights = _Weights(run, data, epochs) if keep_weights else None
-    session = _Session(trainer, folder, new_seeds, epochs, say, weights)
+    if workers > 1:
+        _train_ahead(session, run, front, new_seeds, workers)
     session.remaining = (len(front) + 1) * seeds
-    plain = session.confirmed(problem.space.plain, run.plain)
-    trained = tuple(session.front(front, winner))
+    plain = session.confirmed(session.plain, run.plain, new_seeds)
+    trained = tuple(session.front(front, winner, new_seeds))
     kept = {entry.trial for entry in trained}
     confirmation = Confirmation(
         plain=plain,
         front=trained,
         winner=None if winner.architecture.is_plain else winner.number,
-        epochs=epochs,
+        epochs=session.epochs,
         baselines={n: trial.number for n, trial in baselines.items() if trial.number in kept},
-        looks=_looks(run, seeds, epochs),
+        looks=_looks(run, seeds, session.epochs),
         start=str(run.facts.get("start", "")),
     )
     write_confirmation(confirmation, run.folder / CONFIRMATION_FILE)
     return confirmation
+
+
+def open_session(
+    run: Run,
+    *,
+    epochs: int | None = None,
+    data_path: str | None = None,
+    keep_weights: bool = False,
+    say: Say = lambda _: None,
+) -> "Session":
+    """What trains the architectures of a run again; the arguments are those of `confirm`.
+
+    Raises:
+        InputError: the run replayed a table.
+        AttnasError: its data changed.
+    """
+    config = _config(run, data_path)
+    problem = make_problem(config)
+    data = problem.data
+    if data is not None and data.facts["data_sha256"] != run.facts["data"]["data_sha256"]:
+        raise AttnasError(f"{run.folder}: the data are no longer those of the run.")
+    epochs = epochs or config.training.epochs
+    recipe = config.training.model_copy(update={"epochs": epochs, "time_limit_s": None})
+    folder = run.checkpoints / "confirm"
+    start = make_start(config, problem, run.checkpoints)
+    trainer = make_trainer(config, problem, start, folder, recipe=recipe)
+    weights = _Weights(run, data, epochs) if keep_weights else None
+    return Session(
+        trainer, folder, problem.space.plain, config.seed, epochs, data_path, weights, say
+    )
+
+
+def _train_ahead(
+    session: "Session", run: Run, front: Sequence[Trial], seeds: Sequence[int], workers: int
+) -> None:
+    """Trains what is not done yet in so many processes."""
+    numbers = [None if run.plain is None else run.plain.number, *(trial.number for trial in front)]
+    members = [(n, seed) for n in numbers for seed in seeds if not session.is_done(n, seed)]
+    if not members:
+        return
+    share = Share(
+        folder=run.folder.resolve(),
+        epochs=session.epochs,
+        data_path=session.data_path,
+        keep_weights=session.weights is not None,
+        threads=threads_each(workers),
+    )
+    train_ahead(share, members, min(workers, len(members)), session.say)
 
 
 def _config(run: Run, data_path: str | None) -> Config:
@@ -155,51 +199,75 @@ class _Weights:
         write_weights(file, network, training_record(self.data, ["train"], result, **facts))
 
 
-class _Session:
+@dataclass
+class Session:
     """Trainings of one confirmation; those of an interrupted one are read back."""
 
-    def __init__(
-        self,
-        trainer: Trainer,
-        folder: Path,
-        seeds: Sequence[int],
-        epochs: int,
-        say: Say,
-        weights: _Weights | None,
-    ) -> None:
-        self.trainer, self.folder, self.seeds = trainer, folder, seeds
-        self.epochs, self.say, self.weights = epochs, say, weights
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.remaining = 0
+    trainer: Trainer
+    folder: Path
+    plain: Architecture
+    seed: int
+    epochs: int
+    data_path: str | None
+    weights: _Weights | None
+    say: Say
+    remaining: int = 0
 
-    def front(self, trials: Sequence[Trial], winner: Trial) -> Iterator[Confirmed]:
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def front(
+        self, trials: Sequence[Trial], winner: Trial, seeds: Sequence[int]
+    ) -> Iterator[Confirmed]:
         for trial in trials:
             try:
-                yield self.confirmed(trial.architecture, trial)
+                yield self.confirmed(trial.architecture, trial, seeds)
             except AttnasError as error:
                 if trial == winner:
                     raise
                 self.say(f"Trial {trial.number} is left out: {error}")
 
-    def confirmed(self, architecture: Architecture, trial: Trial | None) -> Confirmed:
+    def confirmed(
+        self, architecture: Architecture, trial: Trial | None, seeds: Sequence[int]
+    ) -> Confirmed:
         number = None if trial is None else trial.number
-        scores = tuple(self._score(architecture, number, seed) for seed in self.seeds)
-        return Confirmed(number, architecture.by_name, scores)
+        scores = []
+        for seed in seeds:
+            scores.append(ConfirmedScore(seed, self.score(architecture, number, seed)))
+            self.remaining -= 1
+        return Confirmed(number, architecture.by_name, tuple(scores))
 
-    def _score(self, architecture: Architecture, number: int | None, seed: int) -> ConfirmedScore:
-        path = self.folder / f"{_name(number, seed, self.epochs)}.json"
-        kept = _read(path)
-        lacks = self.weights is not None and not self.weights.are_kept(number, seed)
-        if kept is None or lacks:
+    def is_done(self, number: int | None, seed: int) -> bool:
+        return self._read(number, seed) is not None and not self._lacks_weights(number, seed)
+
+    def score(self, architecture: Architecture, number: int | None, seed: int) -> ItemScores:
+        """The scores of a training, done now if it is not done yet.
+
+        Raises:
+            InputError: the training is the user's own and gives no scores of items.
+            AttnasError: it failed.
+        """
+        kept = self._read(number, seed)
+        if kept is None or self._lacks_weights(number, seed):
             again = "" if kept is None else " (again, for its weights)"
             self.say(f"{self.remaining:3d} to go: seed {seed}, {architecture}{again}")
-            kept = self._train(architecture, number, seed, path)
-        self.remaining -= 1
-        return ConfirmedScore(seed, kept)
+            kept = self._train(architecture, number, seed)
+        return kept
 
-    def _train(
-        self, architecture: Architecture, number: int | None, seed: int, path: Path
-    ) -> ItemScores:
+    def _lacks_weights(self, number: int | None, seed: int) -> bool:
+        return self.weights is not None and not self.weights.are_kept(number, seed)
+
+    def _path(self, number: int | None, seed: int) -> Path:
+        return self.folder / f"{_name(number, seed, self.epochs)}.json"
+
+    def _read(self, number: int | None, seed: int) -> ItemScores | None:
+        """The scores of a training that is done; None if there is none to be read."""
+        try:
+            return ItemScores.from_dict(read(self._path(number, seed))["scores"])
+        except (AttnasError, ValueError, KeyError, TypeError):
+            return None  # none yet, of an earlier version, or changed since
+
+    def _train(self, architecture: Architecture, number: int | None, seed: int) -> ItemScores:
         keep = None if self.weights is None else partial(self.weights.keep, number, seed)
         try:
             result = self.trainer.train(
@@ -215,13 +283,5 @@ class _Session:
                 "Return a pair: metrics, and one score an item.",
                 key="training.function",
             )
-        write_checked(path, {"scores": result.scores.to_dict()})
+        write_checked(self._path(number, seed), {"scores": result.scores.to_dict()})
         return result.scores
-
-
-def _read(path: Path) -> ItemScores | None:
-    """The scores of a training that is done; None if there is none to be read."""
-    try:
-        return ItemScores.from_dict(read(path)["scores"])
-    except (AttnasError, ValueError, KeyError, TypeError):
-        return None  # none yet, of an earlier version, or changed since

@@ -1,10 +1,13 @@
 """Confirmation on digits: interrupted, resumed, and with members that fail."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from attnas import confirmation
 from attnas.confirmation import confirm
+from attnas.confirmation_workers import train_ahead
 from attnas.core import AttnasError, InputError
 from attnas.evaluator import TrainingFailed, trainers
 from attnas.results import CONFIRMATION_FILE, Run, read_confirmation
@@ -126,6 +129,31 @@ def test_without_the_winner_or_the_plain_backbone_there_is_no_verdict(run, train
         f"seed 3, {trial.architecture}: the training failed: out of memory: 2 GB."
     )
     assert not (run.folder / CONFIRMATION_FILE).exists()
+
+
+def test_workers_train_what_one_process_would(run, trainings):
+    calls, _ = trainings
+    said = []
+    found = confirm(run, seeds=2, workers=2, say=said.append)
+    assert not calls  # nothing is left to this process
+    trained = 2 * (1 + len(found.front))
+    assert said == [f"{number} of {trained} trainings" for number in range(1, trained + 1)]
+    shutil.rmtree(run.checkpoints / "confirm")
+    assert confirm(run, seeds=2) == found
+
+
+def test_without_its_workers_a_confirmation_goes_on_alone(run, trainings, monkeypatch):
+    def ahead(share, *arguments):
+        return train_ahead(replace(share, folder=share.folder / "nowhere"), *arguments)
+
+    monkeypatch.setattr(confirmation, "train_ahead", ahead)
+    calls, _ = trainings
+    said = []
+    found = confirm(run, seeds=2, workers=2, say=said.append)
+    assert len(calls) == 2 * (1 + len(found.front))
+    assert "going on in one process" in said[-1 - len(calls)]
+    with pytest.raises(InputError, match="--workers: at least 1 is needed"):
+        confirm(run, seeds=2, workers=0)
 
 
 def test_one_seed_has_no_spread(run):
