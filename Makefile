@@ -20,6 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	$(BIN)/attnas search examples/demo.yaml
+	$(BIN)/attnas confirm demo --workers 2
 	$(BIN)/attnas export demo --output runs/demo/best.yaml
 	$(BIN)/attnas report demo --output runs/demo/report.html
 

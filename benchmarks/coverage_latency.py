@@ -75,7 +75,7 @@ THREE = (
 
 
 def cases(quick: bool) -> dict[str, Case]:
-    """Three architectures of the demo's space at two sizes, and a slow network."""
+    """Three architectures of a ResNet-8 at two sizes, and a slow network."""
 
     def cifar(side: int, channels: int) -> Backbone:
         return make_backbone(

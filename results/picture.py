@@ -114,6 +114,10 @@ def _draw(run: "Run", axes: Any, x: Metric, y: Metric) -> None:
         if name in limits:
             text = f"{name} {run.facts['constraints'][name]}"
             line(limits[name], color=RED, linestyle="--", linewidth=1.2, zorder=0, label=text)
+    shown = [trial.metrics[x.name] for trial in run.trials if known(trial, y.name)]
+    shown += [limits[x.name]] if x.name in limits else []
+    if untrained and (span := max(shown) - min(shown)):  # what is far off would squeeze the rest
+        axes.set_xlim(min(shown) - 0.15 * span, max(shown) + 0.5 * span)
     _frame(axes, x, y)
 
 

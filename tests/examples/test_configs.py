@@ -60,8 +60,11 @@ def test_a_network_of_ones_own_is_searched_with_its_weights(tmp_path, short_meas
     assert all(trial.metrics["params"] <= 1.1 * plain for trial in trained(run))
 
 
-@pytest.mark.parametrize(("example", "bound"), [("cifar10", "<= 1.15x"), ("families", "<= 2x")])
-def test_a_config_for_cifar10_describes_a_search(example, bound, monkeypatch):
+@pytest.mark.parametrize(
+    ("example", "bound", "sizes"),
+    [("cifar10", "<= 1.15x", (10000, 20000)), ("families", "<= 2x", (20000, 5000))],
+)
+def test_a_config_for_cifar10_describes_a_search(example, bound, sizes, monkeypatch):
     images = Pool(torch.zeros(10, 3, 32, 32, dtype=torch.uint8), torch.arange(10))
     data = Data(images, images, images, tuple("abcdefghij"), facts={})
     asked = []
@@ -70,9 +73,7 @@ def test_a_config_for_cifar10_describes_a_search(example, bound, monkeypatch):
     )
     config = load_config(ROOT / f"examples/{example}.yaml")
     made = problem.make_problem(config)
-    assert [(data.source, data.train, data.validation) for data in asked] == [
-        ("parquet", 20000, 5000)
-    ]
+    assert [(data.source, data.train, data.validation) for data in asked] == [("parquet", *sizes)]
     assert made.space.backbone.input_shape == (3, 32, 32)
     assert made.space.plain in made.space
     assert made.space.size > 10_000
