@@ -91,7 +91,7 @@ def problem(*args, **kwargs) -> str:
 
 
 def test_the_sources_are_those_of_the_folder():
-    images = ["digits", "folder", "image_masks", "npz", "parquet", "shapes"]
+    images = ["cluttered_digits", "digits", "folder", "image_masks", "npz", "parquet", "shapes"]
     assert list(SOURCES) == [*images, "signals"]
 
 
