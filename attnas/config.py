@@ -129,7 +129,8 @@ class BudgetConfig(Section):
     trials: int | None = Field(
         40,
         ge=1,
-        description="trainings, that of the plain backbone included; no bound if another is given",
+        description="trainings, that of the plain backbone included; no bound if `epochs` or "
+        "`hours` is given",
     )
     epochs: int | None = Field(
         None, ge=1, description="epochs over all trainings; one that goes on counts what it adds"

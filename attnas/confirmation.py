@@ -31,7 +31,7 @@ from attnas.results import (
 from attnas.search_space import Architecture
 
 from .config import Config, parse_config
-from .confirmation_workers import Share, threads_each, train_ahead
+from .confirmation_workers import Member, Share, threads_each, train_ahead
 from .problem import make_problem
 from .setup import in_its_precision, make_start, make_trainer
 
@@ -83,7 +83,10 @@ def confirm(
     baselines = {name: trial for name, trial in run.baselines.items() if trial.feasible}
     front += [trial for trial in baselines.values() if trial.number not in numbers]
     if workers > 1:
-        _train_ahead(session, run, front, new_seeds, workers)
+        share = Share(
+            run.folder.resolve(), session.epochs, data_path, keep_weights, threads_each(workers)
+        )
+        train_ahead(share, session.unfinished([run.plain, *front], new_seeds), workers, say)
     session.remaining = (len(front) + 1) * seeds
     plain = session.confirmed(session.plain, run.plain, new_seeds)
     trained = tuple(session.front(front, winner, new_seeds))
@@ -126,27 +129,7 @@ def open_session(
     start = make_start(config, problem, run.checkpoints)
     trainer = make_trainer(config, problem, start, folder, recipe=recipe)
     weights = _Weights(run, data, epochs) if keep_weights else None
-    return Session(
-        trainer, folder, problem.space.plain, config.seed, epochs, data_path, weights, say
-    )
-
-
-def _train_ahead(
-    session: "Session", run: Run, front: Sequence[Trial], seeds: Sequence[int], workers: int
-) -> None:
-    """Trains what is not done yet in so many processes."""
-    numbers = [None if run.plain is None else run.plain.number, *(trial.number for trial in front)]
-    members = [(n, seed) for n in numbers for seed in seeds if not session.is_done(n, seed)]
-    if not members:
-        return
-    share = Share(
-        folder=run.folder.resolve(),
-        epochs=session.epochs,
-        data_path=session.data_path,
-        keep_weights=session.weights is not None,
-        threads=threads_each(workers),
-    )
-    train_ahead(share, members, min(workers, len(members)), session.say)
+    return Session(trainer, folder, problem.space.plain, config.seed, epochs, weights, say)
 
 
 def _config(run: Run, data_path: str | None) -> Config:
@@ -208,7 +191,6 @@ class Session:
     plain: Architecture
     seed: int
     epochs: int
-    data_path: str | None
     weights: _Weights | None
     say: Say
     remaining: int = 0
@@ -237,8 +219,15 @@ class Session:
             self.remaining -= 1
         return Confirmed(number, architecture.by_name, tuple(scores))
 
-    def is_done(self, number: int | None, seed: int) -> bool:
-        return self._read(number, seed) is not None and not self._lacks_weights(number, seed)
+    def unfinished(self, trials: Sequence[Trial | None], seeds: Sequence[int]) -> list[Member]:
+        """What is left to be trained; None stands for a plain backbone that is no trial."""
+        numbers = [None if trial is None else trial.number for trial in trials]
+        return [
+            (number, seed)
+            for number in numbers
+            for seed in seeds
+            if self._read(number, seed) is None or self._lacks_weights(number, seed)
+        ]
 
     def score(self, architecture: Architecture, number: int | None, seed: int) -> ItemScores:
         """The scores of a training, done now if it is not done yet.

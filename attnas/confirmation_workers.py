@@ -1,6 +1,5 @@
 """Trainings of a confirmation in processes of their own."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -9,6 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from attnas.core import AttnasError
+from attnas.evaluator import cores
 
 Member = tuple[int | None, int]
 """A trial's number, None for a plain backbone that is no trial, and a seed."""
@@ -31,13 +31,18 @@ _train: Callable[[int | None, int], None]
 def train_ahead(
     share: Share, members: Sequence[Member], workers: int, say: Callable[[str], None]
 ) -> None:
-    """Trains the members, as many at once as there are workers; the scores are in the run's folder.
+    """Trains the members, if any, as many at once as there are workers, into the run's folder.
 
     What fails is left to the caller, who trains it again and hears why. If the processes cannot
     begin, or the system ends one, `say` tells so and nothing is lost.
     """
+    if not members:
+        return
     pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(share,)
+        min(workers, len(members)),
+        mp_context=get_context("spawn"),
+        initializer=_begin,
+        initargs=(share,),
     )
     try:
         done = [pool.submit(_member, member) for member in members]
@@ -53,7 +58,7 @@ def train_ahead(
 
 def threads_each(workers: int) -> int:
     """Threads of each of so many processes, so that they do not wait for each other."""
-    return max(1, (os.cpu_count() or 1) // workers)
+    return max(1, cores() // workers)
 
 
 def _begin(share: Share) -> None:

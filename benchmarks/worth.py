@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     found: dict[str, tuple[Run, Confirmation]] = {}
     for name in options.strategies:
-        run = search(_config(name, options), runs=options.runs, observer=_Lines())
+        named = {"name": name, "strategy": {"name": name}}
+        run = search(_config(options) | named, runs=options.runs, observer=_Lines())
         workers = 1 if options.quick else WORKERS
         confirmed = confirm(
             run, seeds=options.seeds, epochs=options.epochs, workers=workers, say=print
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, result in results.items():
         print(f"{name}: {result['confirmed']['verdict']}")
     source = provenance(arguments, "benchmarks.worth")
-    settings = _config("", options)
+    settings = _config(options)
     settings["data"].pop("path", None)
     write_json(
         options.out,
@@ -90,14 +91,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _config(strategy: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The example's config under a name and strategy."""
+def _config(options: argparse.Namespace) -> dict[str, Any]:
+    """The example's config, on the data that are given."""
     content: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
     if options.quick:
         content |= QUICK
     else:
         content["data"]["path"] = options.data
-    return content | {"name": strategy, "strategy": {"name": strategy}} if strategy else content
+    return content
 
 
 class _Lines(Observer):

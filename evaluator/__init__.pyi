@@ -22,6 +22,7 @@ from .devices import Device as Device
 from .devices import device as device
 from .devices import device_class as device_class
 from .devices import register_device as register_device
+from .devices.processor import cores as cores
 from .devices.usable import usable_here as usable_here
 from .evaluator import Evaluator as Evaluator
 from .evaluator import LatencyMeter as LatencyMeter

@@ -19,6 +19,7 @@ from .roles import (
     known,
     roles,
     step_line,
+    untrained,
 )
 from .rows import recommended
 
@@ -101,22 +102,19 @@ def _draw(run: "Run", axes: Any, x: Metric, y: Metric) -> None:
         placed = [trial for trial in trials if known(trial, x.name) and known(trial, y.name)]
         if placed:
             _points(run, axes, placed, x.name, y.name, role)
-    untrained = [
-        trial.metrics[x.name]
-        for trial in run.trials
-        if trial.state == "infeasible" and known(trial, x.name) and not known(trial, y.name)
-    ]
+    rejected = [trial.metrics[x.name] for trial in untrained(run, x.name, y.name)]
     limits = bounds(run)
-    if untrained:
-        level = [below(min(heights), max(heights))] * len(untrained)
-        axes.scatter(untrained, level, marker="|", s=40, color=GREY, alpha=0.6, label=NOT_TRAINED)
+    if rejected:
+        level = [below(min(heights), max(heights))] * len(rejected)
+        axes.scatter(rejected, level, marker="|", s=40, color=GREY, alpha=0.6, label=NOT_TRAINED)
     for name, line in ((x.name, axes.axvline), (y.name, axes.axhline)):
         if name in limits:
             text = f"{name} {run.facts['constraints'][name]}"
             line(limits[name], color=RED, linestyle="--", linewidth=1.2, zorder=0, label=text)
-    shown = [trial.metrics[x.name] for trial in run.trials if known(trial, y.name)]
+    trained = [trial for trial in run.trials if known(trial, x.name) and known(trial, y.name)]
+    shown = [trial.metrics[x.name] for trial in trained]
     shown += [limits[x.name]] if x.name in limits else []
-    if untrained and (span := max(shown) - min(shown)):  # what is far off would squeeze the rest
+    if rejected and (span := max(shown) - min(shown)):  # what is far off would squeeze the rest
         axes.set_xlim(min(shown) - 0.15 * span, max(shown) + 0.5 * span)
     _frame(axes, x, y)
 

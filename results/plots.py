@@ -23,6 +23,7 @@ from .roles import (
     known,
     roles,
     step_line,
+    untrained,
 )
 
 if TYPE_CHECKING:
@@ -112,16 +113,15 @@ def _plane(run: "Run", x: Objective, y: Objective, *, line: bool) -> go.Figure:
     figure = go.Figure()
     front = run.front()
     for name, trials in roles(run, front).items():
-        placed = [t for t in trials if _known(t, x) and _known(t, y)]
+        placed = [t for t in trials if known(t, x.metric) and known(t, y.metric)]
         if placed:
             figure.add_trace(_markers(run, placed, x, y, name, STYLES[name]))
     if line and front:
         figure.add_trace(_staircase(front, x, y))
-    untrained = [t for t in run.trials if t.state == "infeasible" and _known(t, x)]
-    untrained = [t for t in untrained if not _known(t, y)]
-    lowest = [t.metrics[y.metric] for t in run.trials if _known(t, y)]
-    if untrained and lowest:
-        figure.add_trace(_rug(run, untrained, x, min(lowest), max(lowest)))
+    rejected = untrained(run, x.metric, y.metric)
+    lowest = [t.metrics[y.metric] for t in run.trials if known(t, y.metric)]
+    if rejected and lowest:
+        figure.add_trace(_rug(run, rejected, x, min(lowest), max(lowest)))
     limits = bounds(run)
     for objective, draw in ((x, figure.add_vline), (y, figure.add_hline)):
         if objective.metric in limits:
@@ -224,7 +224,7 @@ def _over_trials(run: "Run", objective: Objective) -> go.Figure:
     figure = go.Figure()
     for name, trials in roles(run, run.front()).items():
         style = STYLES[name]
-        placed = [t for t in trials if _known(t, objective)]
+        placed = [t for t in trials if known(t, objective.metric)]
         if placed:
             figure.add_trace(
                 _kind(run)(
@@ -240,7 +240,7 @@ def _over_trials(run: "Run", objective: Objective) -> go.Figure:
     numbers: list[int] = []
     values: list[float] = []
     for trial in run.candidates:
-        if trial.feasible and _known(trial, objective):
+        if trial.feasible and known(trial, objective.metric):
             value = trial.metrics[objective.metric]
             better = max if objective.direction == "max" else min
             numbers.append(trial.number)
@@ -260,10 +260,6 @@ def _over_trials(run: "Run", objective: Objective) -> go.Figure:
     if objective.described.format == "percent":
         figure.update_yaxes(tickformat=".1%")
     return figure
-
-
-def _known(trial: Trial, objective: Objective) -> bool:
-    return known(trial, objective.metric)
 
 
 def _lay_out(figure: go.Figure, x: str, y: str, *, height: int) -> None:

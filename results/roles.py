@@ -52,6 +52,12 @@ def known(trial: Trial, metric: str) -> bool:
     return math.isfinite(trial.metrics.get(metric, math.nan))
 
 
+def untrained(run: "Run", x: str, y: str) -> list[Trial]:
+    """The trials that a constraint kept from training: with a value of `x`, without one of `y`."""
+    rejected = (trial for trial in run.trials if trial.state == "infeasible")
+    return [trial for trial in rejected if known(trial, x) and not known(trial, y)]
+
+
 def error_bar(run: "Run", trial: Trial, metric: str) -> tuple[float, float]:
     """How far below and above its value a 95 % interval goes; zeros if there is none.
 

@@ -8,8 +8,10 @@ _MOST_NOISE = 10
 
 
 def check_whole_number(name: str, value: Any, least: int, most: int | None = None) -> None:
-    """Raises:
-    InputError: `data.NAME` is no whole number from `least` to `most`.
+    """Refuses a value of `data.NAME` that is no whole number from `least` to `most`.
+
+    Raises:
+        InputError: it is none.
     """
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or value < least or (most is not None and value > most):
@@ -20,8 +22,10 @@ def check_whole_number(name: str, value: Any, least: int, most: int | None = Non
 
 
 def check_noise(value: Any) -> None:
-    """Raises:
-    InputError: `data.noise` is no number from 0 to 10.
+    """Refuses a value of `data.noise` that is no number from 0 to 10.
+
+    Raises:
+        InputError: it is none.
     """
     if (
         isinstance(value, bool)

@@ -139,15 +139,12 @@ def test_slow_and_vanished_clients_cost_others_nothing_and_print_nothing(server,
 )
 def test_a_request_that_is_none_is_answered_and_the_server_stays(server, sent, capfd):
     with socket.create_connection(server.server_address, timeout=20) as client:
-        answer = b""
         with suppress(OSError):  # one who has answered may hang up before all is sent
             client.sendall(sent)
             client.shutdown(socket.SHUT_WR)
-        with suppress(ConnectionResetError):
-            answer = client.recv(100)
-    if answer or len(sent) < 10_000:
-        assert answer[:9] in (b"HTTP/1.0 ", b"HTTP/1.1 ")
-        assert answer[9:10] in (b"2", b"4")
+        answer = client.recv(100)
+    assert answer[:9] in (b"HTTP/1.0 ", b"HTTP/1.1 ")
+    assert answer[9:10] in (b"2", b"4")
     assert "trials of replayed" in get(server.url)
     assert capfd.readouterr() == ("", "")
 
